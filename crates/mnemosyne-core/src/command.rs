@@ -1,0 +1,141 @@
+//! What can be asked of the state machine: the content of log entries.
+
+use serde::{Deserialize, Serialize};
+
+use crate::hash::StateHash;
+use crate::id::{FencingToken, ItemId, NodeId, RunId, SessionId};
+use crate::node::NodeFacts;
+use crate::settings::Settings;
+use crate::time::Stamp;
+use crate::work::attempt::AttemptResult;
+use crate::work::spec::RunSpec;
+
+/// One log entry: commands that become durable and take effect together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// The proposing node's time. Apply never lets time go back.
+    pub stamp: Stamp,
+    /// The commands, applied in order; slots are assigned after the last one.
+    pub commands: Vec<Command>,
+}
+
+/// Something that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Nothing but the stamp: lets deadlines take effect.
+    Tick,
+    /// Accept a run.
+    Submit(Submission),
+    /// A node reports that the agent of an attempt runs.
+    Started {
+        /// The item.
+        item: ItemId,
+        /// The attempt's token.
+        token: FencingToken,
+    },
+    /// A node reports that nothing of an attempt runs any more.
+    Finished {
+        /// The item.
+        item: ItemId,
+        /// The attempt's token.
+        token: FencingToken,
+        /// How it ended.
+        result: AttemptResult,
+    },
+    /// End items that have not ended.
+    Cancel {
+        /// Which.
+        target: Target,
+        /// The user's reason.
+        reason: Box<str>,
+    },
+    /// Reopen items that ended other than well, and what was skipped because of them.
+    Retry {
+        /// Which.
+        target: Target,
+    },
+    /// Start no further attempt.
+    Pause {
+        /// Of which.
+        target: Target,
+    },
+    /// Undo a pause.
+    Resume {
+        /// Of which.
+        target: Target,
+    },
+    /// A node process has started.
+    StartSession {
+        /// The node.
+        node: NodeId,
+        /// What it can run.
+        facts: NodeFacts,
+    },
+    /// A node process is about to end in order.
+    EndSession {
+        /// The node.
+        node: NodeId,
+        /// The session that ends.
+        session: SessionId,
+    },
+    /// A node's process has gone without ending its session, as whoever holds
+    /// its data directory now can tell.
+    AbandonSession {
+        /// The node.
+        node: NodeId,
+        /// The session that has no process any more.
+        session: SessionId,
+    },
+    /// A node says what it can run, without starting a session.
+    Describe {
+        /// The node.
+        node: NodeId,
+        /// What it can run.
+        facts: NodeFacts,
+    },
+    /// Stop or resume granting attempts to a node.
+    Drain {
+        /// The node.
+        node: NodeId,
+        /// Whether to stop.
+        on: bool,
+    },
+    /// Replace the replicated settings.
+    Configure(Settings),
+    /// The proposer's state hash after an earlier entry: a replica that
+    /// computed another one stops.
+    CheckHash {
+        /// The entry.
+        index: u64,
+        /// The hash after it.
+        hash: StateHash,
+    },
+}
+
+/// A run that is to be accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submission {
+    /// The run.
+    pub spec: RunSpec,
+    /// What to do when an unfinished run of the same plan exists.
+    pub existing: OnExisting,
+}
+
+/// What to do when an unfinished run with the same namespace, name and digest exists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnExisting {
+    /// Answer with that run.
+    #[default]
+    Continue,
+    /// Accept another one.
+    New,
+}
+
+/// An item, or all items of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// One item.
+    Item(ItemId),
+    /// A whole run.
+    Run(RunId),
+}

@@ -1,0 +1,178 @@
+//! `[agents.NAME]`: definitions of agents.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::elements::Validation;
+use crate::plan::AgentOffer;
+use crate::role::AgentRole;
+use crate::text::{Shape, TextRule, Word, join, name, nearest};
+
+const NAME: Shape = Shape::Text(TextRule { noun: "a name", min: 1, max: 200 });
+const ARGUMENT: Shape = Shape::Text(TextRule { noun: "an argument", min: 0, max: 1 << 20 });
+const ARGV: Shape = Shape::List { of: &ARGUMENT, min: 1, max: 1_000 };
+const CAPABILITY: Shape = Shape::Scalar(TextRule { noun: "a word", min: 1, max: 200 });
+const WORD_OR_LIST: Shape = Shape::Either(&[CAPABILITY, Shape::List { of: &CAPABILITY, min: 1, max: 64 }]);
+/// What an argument of a command may stand for.
+const PLACEHOLDERS: [&str; 3] = ["prompt", "session", "prompt_file"];
+const ROLES: &[Word] = &[
+    Word { name: "orchestrator", doc: "Coordinates." },
+    Word { name: "optimizer", doc: "Prepares the context of an attempt." },
+    Word { name: "reviewer", doc: "Judges results." },
+    Word { name: "executor", doc: "Does the work." },
+];
+
+words! {
+    /// How an agent is run.
+    AgentKind {
+        /// A command-line program, one process an attempt.
+        Cli = "cli",
+        /// A program that speaks the Agent Client Protocol.
+        Acp = "acp",
+        /// An endpoint over HTTP.
+        Http = "http",
+        /// Code of this program.
+        Builtin = "builtin",
+    }
+}
+
+words! {
+    /// How the prompt reaches a program.
+    PromptPassing {
+        /// On its standard input.
+        Stdin = "stdin",
+        /// As an argument, at `{prompt}`.
+        Arg = "arg",
+        /// In a file, named at `{prompt_file}`.
+        File = "file",
+    }
+}
+
+words! {
+    /// Where the cost of an attempt is read.
+    CostSource {
+        /// Nowhere; asking for a budget is then an error.
+        Unknown = "unknown",
+        /// In what the agent reports.
+        Reported = "reported",
+        /// In a table of prices.
+        Table = "table",
+    }
+}
+
+element! {
+    /// The definition of an agent.
+    AgentDefinition ("an agent") {
+        /// How it is run.
+        kind: AgentKind = AgentKind::Cli, Shape::Word(AgentKind::WORDS);
+        /// The pool it belongs to.
+        role: AgentRole = AgentRole::Executor, Shape::Word(ROLES);
+        /// Program and arguments; {prompt}, {session} and {prompt_file} stand for values.
+        command: Vec<String> = Vec::new(), ARGV;
+        /// Program and arguments that take up a session again.
+        resume: Vec<String> = Vec::new(), ARGV;
+        /// How the prompt reaches it.
+        prompt: PromptPassing = PromptPassing::Stdin, Shape::Word(PromptPassing::WORDS);
+        /// Account whose limits it shares with others.
+        account: Option<String> = None, NAME;
+        /// What it can do: a word or a list of words for each capability.
+        capabilities: BTreeMap<String, BTreeSet<String>> = BTreeMap::new(),
+            Shape::Map { noun: "capability", of: &WORD_OR_LIST, max: 64 };
+        /// Where the cost of an attempt is read.
+        cost: CostSource = CostSource::Unknown, Shape::Word(CostSource::WORDS);
+        /// Environment variables that it may see besides the usual ones.
+        env_allow: Vec<String> = Vec::new(), Shape::List { of: &NAME, min: 0, max: 1_000 };
+        /// What it is for.
+        description: Option<String> = None, Shape::Text(TextRule { noun: "a text", min: 0, max: 4_096 });
+    }
+}
+
+impl AgentDefinition {
+    /// The agent as plans are checked against it.
+    #[must_use]
+    pub fn offer(&self, name: &str) -> AgentOffer {
+        AgentOffer { name: name.into(), role: self.role, capabilities: self.capabilities.clone() }
+    }
+
+    pub(crate) fn validate(&self, validation: &mut Validation<'_>) {
+        let is_process = matches!(self.kind, AgentKind::Cli | AgentKind::Acp);
+        if is_process && self.command.is_empty() {
+            let message = format!("is missing: an agent of kind `{}` is a program", self.kind.as_str());
+            validation.fail("command", &message, "add command = [\"program\", \"argument\"]");
+        }
+        if !is_process && !self.command.is_empty() {
+            let message = format!("does not fit: an agent of kind `{}` is not a program", self.kind.as_str());
+            validation.fail("command", &message, "remove it, or set kind = \"cli\"");
+        }
+        for (key, argv) in [("command", &self.command), ("resume", &self.resume)] {
+            if argv.first().is_some_and(|program| program.trim().is_empty()) {
+                validation.fail(key, "names no program", "the first element is the program");
+            }
+            for unknown in argv
+                .iter()
+                .flat_map(|argument| placeholders(argument))
+                .filter(|word| !PLACEHOLDERS.contains(word))
+            {
+                let help = match nearest(unknown, PLACEHOLDERS) {
+                    Some(near) => format!("did you mean {{{near}}}?"),
+                    None => format!("known are {}", join(PLACEHOLDERS)),
+                };
+                validation.fail(key, &format!("has the unknown placeholder {}", name(unknown)), &help);
+            }
+        }
+        let has = |argv: &[String], word: &str| {
+            argv.iter().any(|argument| placeholders(argument).any(|found| found == word))
+        };
+        if self.kind == AgentKind::Cli && !self.command.is_empty() {
+            let (needed, unfit) = match self.prompt {
+                PromptPassing::Stdin => (None, &["prompt", "prompt_file"][..]),
+                PromptPassing::Arg => (Some("prompt"), &["prompt_file"][..]),
+                PromptPassing::File => (Some("prompt_file"), &["prompt"][..]),
+            };
+            if let Some(needed) = needed.filter(|needed| !has(&self.command, needed)) {
+                let message =
+                    format!("has no argument {{{needed}}}, though prompt = \"{}\"", self.prompt.as_str());
+                validation.fail(
+                    "command",
+                    &message,
+                    &format!("put \"{{{needed}}}\" where the program expects it"),
+                );
+            }
+            for unfit in unfit.iter().filter(|unfit| has(&self.command, unfit)) {
+                let message =
+                    format!("has the argument {{{unfit}}}, though prompt = \"{}\"", self.prompt.as_str());
+                let way = if *unfit == "prompt" { "arg" } else { "file" };
+                validation.fail("command", &message, &format!("set prompt = \"{way}\""));
+            }
+        }
+        if !self.resume.is_empty() && !has(&self.resume, "session") {
+            validation.fail(
+                "resume",
+                "has no argument {session}, so it could not know which one",
+                "put \"{session}\" into it",
+            );
+        }
+    }
+}
+
+/// The words in single braces: `{session}`. Other braces, as in JSON, are none.
+fn placeholders(argument: &str) -> impl Iterator<Item = &str> {
+    argument.split('{').skip(1).filter_map(|rest| {
+        let (word, _) = rest.split_once('}')?;
+        let fits = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        fits.then_some(word)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_words_in_braces() {
+        assert_eq!(
+            placeholders("--id={session}/{prompt_file}").collect::<Vec<_>>(),
+            ["session", "prompt_file"]
+        );
+        assert_eq!(placeholders("{\"a\": {}} {A} {x").count(), 0);
+    }
+}

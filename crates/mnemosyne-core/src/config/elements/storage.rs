@@ -1,0 +1,25 @@
+//! `[storage]`: the log, snapshots, blobs.
+
+use crate::config::elements::Validation;
+use crate::text::{Bytes, Shape};
+
+element! {
+    /// Sizes of what is kept on disk.
+    Storage ("storage") {
+        /// Size at which a segment of the log is closed.
+        segment_bytes: Bytes = Bytes::new(64 << 20), Shape::Size { min: 64 << 10, max: 4 << 30 };
+        /// Growth of the log after which a snapshot is taken.
+        snapshot_bytes: Bytes = Bytes::new(256 << 20), Shape::Size { min: 64 << 10, max: 1 << 40 };
+        /// Largest payload that stands in the log itself; larger ones become blobs.
+        inline_bytes_max: Bytes = Bytes::new(16 << 10), Shape::Size { min: 0, max: 1 << 20 };
+        /// Largest blob.
+        blob_bytes_max: Bytes = Bytes::new(1 << 30), Shape::Size { min: 1 << 20, max: 1 << 40 };
+    }
+}
+
+impl Storage {
+    pub(crate) fn validate(&self, validation: &mut Validation<'_>) {
+        validation.at_most(("inline_bytes_max", self.inline_bytes_max), ("segment_bytes", self.segment_bytes));
+        validation.at_most(("segment_bytes", self.segment_bytes), ("snapshot_bytes", self.snapshot_bytes));
+    }
+}

@@ -1,0 +1,47 @@
+//! What must always hold, as code: one file per invariant, with the source of
+//! the claim. The cheap ones are asserted inside apply, in release builds too;
+//! here are those that look at the whole state. The simulator and the tests
+//! call [`check`] after every step, a node after reading a snapshot.
+
+use crate::orchestration::Orchestration;
+
+mod c9_restore;
+mod q12_readiness;
+mod q13_balance;
+mod q4_dependencies;
+mod q6_grants;
+mod q9_attempts;
+
+/// An invariant that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invariant {name} does not hold: {what}")]
+pub struct Violation {
+    /// Which one.
+    pub name: &'static str,
+    /// What was found.
+    pub what: String,
+}
+
+/// Checks everything that can be seen in one state.
+///
+/// # Errors
+/// The first violation found.
+pub fn check(state: &Orchestration) -> Result<(), Violation> {
+    q4_dependencies::check(state)?;
+    q6_grants::check(state)?;
+    q9_attempts::check(state)?;
+    q12_readiness::check(state)?;
+    q13_balance::check(state)
+}
+
+/// Checks that a snapshot of the state leads back to it, and returns what was read back.
+///
+/// # Errors
+/// When it does not.
+pub fn check_restore(state: &Orchestration) -> Result<Orchestration, Violation> {
+    c9_restore::check(state)
+}
+
+fn violation(name: &'static str, what: impl Into<String>) -> Violation {
+    Violation { name, what: what.into() }
+}

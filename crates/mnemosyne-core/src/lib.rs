@@ -1,0 +1,27 @@
+//! The pure core of mnemosyne: commands in, events and effects out.
+//!
+//! Everything that decides lives here; nothing here acts. The crate has no
+//! clock, no randomness, no I/O, no async and no hash-ordered iteration, so
+//! every replica that applies the same log computes the same state.
+
+pub mod command;
+pub mod config;
+pub mod effect;
+pub mod event;
+pub mod hash;
+pub mod id;
+pub mod invariant;
+pub mod limits;
+pub mod node;
+pub mod orchestration;
+pub mod plan;
+pub mod reply;
+pub mod role;
+pub mod session;
+pub mod settings;
+pub mod snapshot;
+pub mod text;
+pub mod time;
+pub mod view;
+pub mod why;
+pub mod work;

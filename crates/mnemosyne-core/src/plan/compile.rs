@@ -1,0 +1,370 @@
+//! From a [`Plan`] to a [`RunSpec`]: names to positions, defaults to every
+//! item, `foreach` to instances, templates to texts.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::plan::check;
+use crate::plan::digest::digest;
+use crate::plan::elements::action::{self, Expander};
+use crate::plan::instances::Instances;
+use crate::plan::limits::{KEY_BYTES_MAX, RUN_BYTES_MAX};
+use crate::plan::model::{Item, Placed, Plan, Work};
+use crate::plan::offer::Offers;
+use crate::plan::resolve::{self, Names};
+use crate::plan::settings::{Settings, Table};
+use crate::plan::vars::{Scope, Vars};
+use crate::text::{Finding, Findings, Location, name};
+use crate::work::payload::Payload;
+use crate::work::spec::{Demand, Group, ItemSpec, Need, PRIORITY_DEFAULT, Policy, RunSpec};
+use crate::work::task::{RunContext, TaskSpec};
+
+/// What a plan is compiled for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be submitted: every variable must have its value.
+    #[default]
+    Run,
+    /// To be looked at: a variable that must be given is a warning, and its
+    /// name stands in its place.
+    Check,
+}
+
+/// Everything that compiling needs and the plan does not say.
+#[derive(Clone, Copy)]
+pub struct CompileOptions<'a> {
+    /// What the plan is compiled for.
+    pub purpose: Purpose,
+    /// Values of variables (`--var`).
+    pub vars: &'a BTreeMap<String, String>,
+    /// Name of a plan that has none.
+    pub default_name: &'a str,
+    /// Namespace that was asked for; it goes before the plan's own.
+    pub namespace: Option<&'a str>,
+    /// Namespace of a plan that has none.
+    pub default_namespace: &'a str,
+    /// Idempotency key of the submission.
+    pub key: Option<&'a str>,
+    /// Priority of items that name none, before the plan's defaults.
+    pub priority: Option<u8>,
+    /// Absolute path of the folder that relative paths start from.
+    pub base_dir: &'a str,
+    /// Agents for prompts that name none, in order of preference.
+    pub default_agents: &'a [String],
+    /// Agents and nodes to check the plan against; `None` when nothing is known.
+    pub offers: Option<&'a Offers>,
+    /// The content of a `prompt_file`, or why it cannot be read.
+    pub files: &'a dyn Fn(&str) -> Result<String, String>,
+}
+
+/// A plan that can be submitted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compiled {
+    /// What is submitted.
+    pub spec: RunSpec,
+    /// What its author should look at.
+    pub warnings: Findings,
+}
+
+/// Compiles a plan that was read without errors.
+///
+/// # Errors
+/// Everything that is wrong with the plan.
+pub fn compile(plan: &Plan, options: &CompileOptions<'_>) -> Result<Compiled, Findings> {
+    let mut findings = Findings::new();
+    let vars = Vars::new(plan, options.vars, options.purpose, &mut findings);
+    let instances = Instances::new(plan, &vars, &mut findings);
+    let names = Names::new(plan, &instances);
+    check::unsupported(plan, &mut findings);
+    let is_sound = resolve::check_names(plan, &names, &mut findings);
+    let needs = resolve::needs(plan, &names, &instances, &mut findings);
+    if instances.len() == 0 && !findings.has_errors() {
+        findings.push(Finding::error("plan/empty", "the plan has no items").help("give it at least one"));
+    }
+    let mut compiler = Compiler {
+        plan,
+        options,
+        vars: &vars,
+        instances: &instances,
+        expander: Expander::new(options.files),
+        policies: Table::new("policies (retry, timeouts, deadline, delay, grace, on_failure)"),
+        demands: Table::new("demands (role, agent, requires, prefers)"),
+        groups: Table::new("groups (max_parallel)"),
+        items: Vec::with_capacity(instances.len()),
+        bytes: 0,
+        findings,
+    };
+    let context = compiler.context();
+    let plan_group = compiler.plan_group();
+    for (index, item) in plan.items.iter().enumerate() {
+        if compiler.findings.is_full() || compiler.bytes > RUN_BYTES_MAX {
+            break;
+        }
+        compiler.item(index, item, needs.get(index).map_or(&[], |needs| needs), plan_group);
+    }
+    let Compiler { expander, policies, demands, groups, items, mut findings, bytes, .. } = compiler;
+    if bytes > RUN_BYTES_MAX {
+        findings.push(
+            Finding::error(
+                "plan/limit",
+                format!("commands, prompts and environments have more than {RUN_BYTES_MAX} bytes together"),
+            )
+            .help("hand large texts over in files that the items read"),
+        );
+    }
+    let mut spec = RunSpec {
+        name: plan.name.as_ref().map_or(options.default_name, |name| &name.value).into(),
+        namespace: options
+            .namespace
+            .or(plan.namespace.as_ref().map(|namespace| &*namespace.value))
+            .unwrap_or(options.default_namespace)
+            .into(),
+        key: options.key.map(Box::from),
+        digest: [0; 32],
+        context: Payload::Inline(encode(&context)),
+        policies: policies.into_values(),
+        demands: demands.into_values(),
+        groups: groups.into_values(),
+        items,
+    };
+    if is_sound && !findings.has_errors() {
+        check::compiled(plan, &spec, &instances, &names, &expander.outputs_read, options.offers, &mut findings);
+    }
+    if findings.has_errors() {
+        return Err(findings);
+    }
+    vars.report_unused(plan, &mut findings);
+    spec.digest = digest(&spec);
+    Ok(Compiled { spec, warnings: findings })
+}
+
+/// The refusal of something that the format has and this version does not do.
+pub(crate) fn not_supported(what: &str, at: Location) -> Finding {
+    Finding::error("plan/not-supported", format!("not supported yet by this version: {what}")).at(at)
+}
+
+struct Compiler<'a> {
+    plan: &'a Plan,
+    options: &'a CompileOptions<'a>,
+    vars: &'a Vars,
+    instances: &'a Instances,
+    expander: Expander<'a>,
+    policies: Table<Policy>,
+    demands: Table<Demand>,
+    groups: Table<Group>,
+    items: Vec<ItemSpec>,
+    /// Encoded bytes of all tasks so far.
+    bytes: usize,
+    findings: Findings,
+}
+
+impl<'a> Compiler<'a> {
+    /// What all items share: plan-wide environment, overlaid by that of the defaults.
+    fn context(&mut self) -> RunContext {
+        let scope = Scope { vars: self.vars, each: None };
+        let mut env = BTreeMap::new();
+        for (key, value) in self.plan.env.iter().chain(&self.plan.defaults.env) {
+            if let Some(value) = self.expander.plain(value, &scope, &mut self.findings) {
+                env.insert(String::from(&*key.text), value);
+            }
+        }
+        RunContext { base_dir: self.options.base_dir.into(), env }
+    }
+
+    fn plan_group(&mut self) -> Option<u16> {
+        let max = self.plan.max_parallel?;
+        let name = self.plan.name.as_ref().map_or(self.options.default_name, |name| &name.value);
+        self.group(Group { name: name.into(), max_parallel: max.value }, max.at)
+    }
+
+    fn group(&mut self, group: Group, at: Location) -> Option<u16> {
+        keep(self.groups.position(group, at), &mut self.findings)
+    }
+
+    fn item(&mut self, index: usize, item: &'a Item, needs: &[Need], plan_group: Option<u16>) {
+        let Some(work) = &item.work else { return };
+        let settings = Settings::new(self.plan, item.shared.as_deref());
+        let policy = settings.policy(&work.value, (&item.name.text, item.name.at), &mut self.findings);
+        let Some(policy) = keep(self.policies.position(policy, item.name.at), &mut self.findings) else {
+            return;
+        };
+        let limit = item.foreach.as_ref().and_then(|foreach| Some((foreach.max_parallel?, foreach.at)));
+        let group = match limit {
+            Some((_, at)) if plan_group.is_some() => {
+                self.findings.push(
+                    not_supported("`max_parallel` of the plan and of a `foreach` together", at)
+                        .help("keep one of the two"),
+                );
+                return;
+            }
+            Some((max_parallel, at)) => self.group(Group { name: item.name.text.clone(), max_parallel }, at),
+            None => plan_group,
+        };
+        let priority = settings.own().priority.or(self.options.priority).or(self.plan.defaults.priority);
+        let values = self.instances.values(index);
+        let first_key = self.items.len();
+        for (number, each) in values.iter().enumerate() {
+            let scope = Scope { vars: self.vars, each: *each };
+            self.expander.begin(index, number == 0);
+            let demand = self.demand(item, work, settings, &scope);
+            let Some(demand) = keep(self.demands.position(demand, item.name.at), &mut self.findings) else {
+                return;
+            };
+            let Some(task) = self.task(item, work, settings, &scope) else { return };
+            let task = encode(&task);
+            self.bytes = self.bytes.saturating_add(task.len());
+            if self.bytes > RUN_BYTES_MAX {
+                return;
+            }
+            let key = self.key(item, &scope);
+            let first_instance = self.items.get(first_key);
+            if key.is_some() && first_instance.is_some_and(|first| first.key == key) {
+                self.findings.push(same_key(item));
+                return;
+            }
+            self.items.push(ItemSpec {
+                name: self.instances.name(index, &item.name.text, number),
+                needs: needs.into(),
+                policy,
+                demand,
+                group,
+                priority: priority.unwrap_or(PRIORITY_DEFAULT),
+                estimate: settings.pick(|shared| shared.estimate),
+                key,
+                task: Payload::Inline(task),
+            });
+        }
+    }
+
+    fn demand(
+        &mut self,
+        item: &Item,
+        work: &Placed<Work>,
+        settings: Settings<'_>,
+        scope: &Scope<'_>,
+    ) -> Demand {
+        let role = settings.pick(|shared| shared.role).unwrap_or_default();
+        let mut capabilities = |given: Option<&Placed<BTreeMap<Box<str>, Box<str>>>>| {
+            let mut expanded = BTreeMap::new();
+            for (key, word) in given.iter().flat_map(|given| &given.value) {
+                let at = given.map_or(item.name.at, |given| given.at);
+                let placed = Placed { value: word.clone(), at };
+                if let Some(word) = self.expander.plain(&placed, scope, &mut self.findings) {
+                    expanded.insert(key.clone(), word.into());
+                }
+            }
+            expanded
+        };
+        let requires = capabilities(settings.pick(|shared| shared.requires.as_ref()));
+        let prefers = capabilities(settings.pick(|shared| shared.prefers.as_ref()));
+        let mut demand = Demand { role, agents: Vec::new(), requires, prefers };
+        if matches!(work.value, Work::Prompt(_) | Work::PromptFile(_)) {
+            demand.agents = self.agents(item, settings, scope, &demand);
+        } else if let Some(agent) = &settings.own().agent {
+            self.findings.push(
+                Finding::error(
+                    "plan/agent-for-command",
+                    format!("the item {} is a command and needs no agent", name(&item.name.text)),
+                )
+                .at(agent.at)
+                .help("remove `agent`, or write a `prompt` instead of `run`"),
+            );
+        }
+        demand
+    }
+
+    fn agents(
+        &mut self,
+        item: &Item,
+        settings: Settings<'_>,
+        scope: &Scope<'_>,
+        demand: &Demand,
+    ) -> Vec<Box<str>> {
+        if let Some(named) = settings.pick(|shared| shared.agent.as_ref()) {
+            let mut agents: Vec<Box<str>> = Vec::new();
+            for agent in &named.value {
+                let Some(text) = self.expander.plain(agent, scope, &mut self.findings) else { continue };
+                check::agent_is_known(&text, agent.at, self.options.offers, &mut self.findings);
+                if !agents.iter().any(|known| **known == *text) {
+                    agents.push(text.into());
+                }
+            }
+            return agents;
+        }
+        let defaults = self.options.default_agents;
+        let able: Vec<Box<str>> = check::able(defaults, demand, self.options.offers);
+        if defaults.is_empty() {
+            self.findings.push(
+                Finding::error("plan/no-agent", format!("the item {} has a prompt and no agent", name(&item.name.text)))
+                    .at(item.name.at)
+                    .help("name one: `agent: claude` at the item or under `defaults`, defined as [agents.claude] in mnemosyne.toml"),
+            );
+        }
+        able
+    }
+
+    fn task(
+        &mut self,
+        item: &Item,
+        work: &Placed<Work>,
+        settings: Settings<'_>,
+        scope: &Scope<'_>,
+    ) -> Option<TaskSpec> {
+        let action = self.expander.action(&item.name, work, scope, &mut self.findings)?;
+        let mut env = BTreeMap::new();
+        for (key, value) in &settings.own().env {
+            env.insert(String::from(&*key.text), self.expander.launch(value, scope, &mut self.findings)?);
+        }
+        let workspace =
+            settings.pick(|shared| shared.workspace).map(|workspace| workspace.value).unwrap_or_default();
+        let workdir = match settings.pick(|shared| shared.workdir.as_ref()) {
+            Some(workdir) => {
+                let text = self.expander.plain(workdir, scope, &mut self.findings)?;
+                action::check_workdir(&text, workspace, workdir.at, &mut self.findings);
+                Some(text)
+            }
+            None => None,
+        };
+        Some(TaskSpec {
+            action,
+            env,
+            workdir,
+            workspace,
+            each: scope.each.map(Value::to_string),
+            outputs_schema: item.outputs.as_ref().map(|schema| schema.to_string()),
+        })
+    }
+
+    fn key(&mut self, item: &Item, scope: &Scope<'_>) -> Option<Box<str>> {
+        let given = item.key.as_ref()?;
+        let key = self.expander.plain(given, scope, &mut self.findings)?;
+        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+            let message = format!(
+                "the key of {} has {} bytes; it must have 1 to {KEY_BYTES_MAX}",
+                name(&item.name.text),
+                key.len()
+            );
+            self.findings.push(
+                Finding::error("plan/limit", message).at(given.at).help("use a digest of what it stands for"),
+            );
+        }
+        Some(key.into())
+    }
+}
+
+/// All instances of an item have one key, so all but one would not be run.
+fn same_key(item: &Item) -> Finding {
+    Finding::error("plan/same-key", format!("instances of {} have the same key", name(&item.name.text)))
+        .at(item.key.as_ref().map_or(item.name.at, |key| key.at))
+        .help("put the value into it: `key: \"…-${{ item }}\"`")
+}
+
+/// Keeps the value, or the finding.
+fn keep<T>(result: Result<T, Finding>, findings: &mut Findings) -> Option<T> {
+    result.map_err(|finding| findings.push(finding)).ok()
+}
+
+fn encode(value: &impl serde::Serialize) -> Box<[u8]> {
+    postcard::to_stdvec(value).expect("plain data of known length is always encoded").into()
+}

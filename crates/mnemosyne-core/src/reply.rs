@@ -1,0 +1,116 @@
+//! Answers to commands.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{FencingToken, ItemId, NodeId, RunId, SessionId};
+use crate::work::state::ItemState;
+
+/// The answer to one command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// It was done, or there was nothing to do.
+    Done,
+    /// A run was accepted, or found.
+    Submitted {
+        /// The run.
+        run: RunId,
+        /// Items in it.
+        items: u32,
+        /// It existed before: by its key, or because it was unfinished.
+        existing: bool,
+    },
+    /// So many items were changed.
+    Changed {
+        /// How many.
+        items: u32,
+    },
+    /// A session was opened.
+    Session {
+        /// Its id.
+        session: SessionId,
+        /// The session before it that had not ended in order.
+        orphaned: Option<SessionId>,
+    },
+    /// Nothing was changed.
+    Refused(Refusal),
+}
+
+/// Why a command changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// The submission contradicts itself.
+    #[error("the run is not valid: {problem}")]
+    Invalid {
+        /// In what way.
+        problem: String,
+    },
+    /// A bound would be exceeded.
+    #[error("{object} has {asked}, more than {limit} = {value} allows")]
+    Limit {
+        /// Name of the bound.
+        limit: String,
+        /// Its value.
+        value: u64,
+        /// What was asked for.
+        asked: u64,
+        /// Whose.
+        object: String,
+    },
+    /// The idempotency key belongs to something else.
+    #[error("the key {key:?} is already used by {holder} with another content")]
+    KeyConflict {
+        /// The key.
+        key: String,
+        /// The run or item that holds it.
+        holder: String,
+    },
+    /// No node could ever run an item.
+    #[error("no node can run item {item:?}: {problem}")]
+    Unsatisfiable {
+        /// The item's name.
+        item: String,
+        /// What is missing.
+        problem: String,
+    },
+    /// There is no such run.
+    #[error("there is no run {run}")]
+    UnknownRun {
+        /// The run that was named.
+        run: RunId,
+    },
+    /// There is no such item.
+    #[error("there is no item {item}")]
+    UnknownItem {
+        /// The item that was named.
+        item: ItemId,
+    },
+    /// There is no such node, or it has another session.
+    #[error("node {node} has no such session")]
+    UnknownSession {
+        /// The node that was named.
+        node: NodeId,
+    },
+    /// The report is about an attempt that is not the present one.
+    #[error("stale token {token} for item {item}: {}", match .current {
+        Some(current) => format!("the present attempt has token {current}"),
+        None => "it has no running attempt".to_owned(),
+    })]
+    StaleToken {
+        /// The item.
+        item: ItemId,
+        /// The token that was given.
+        token: FencingToken,
+        /// The valid one, if there is one.
+        current: Option<FencingToken>,
+    },
+    /// The item is not in a state in which this can be done.
+    #[error("item {item} is {state} and cannot be {verb}")]
+    WrongState {
+        /// The item.
+        item: ItemId,
+        /// Its state.
+        state: ItemState,
+        /// What was asked for, as a participle.
+        verb: String,
+    },
+}

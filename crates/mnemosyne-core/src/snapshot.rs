@@ -1,0 +1,257 @@
+//! Snapshots: the facts, written run by run from a shared copy, and read back
+//! with everything that is derived from them.
+
+use std::io::{self, Read, Write};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use std::collections::BTreeMap;
+
+use crate::hash::StateHash;
+use crate::id::{FencingToken, NodeId, RunId, SessionId};
+use crate::node::Node;
+use crate::orchestration::{Facts, Orchestration, Totals};
+use crate::settings::Settings;
+use crate::time::Stamp;
+use crate::work::item::{Item, ItemRef};
+use crate::work::pages::Pages;
+use crate::work::rank;
+use crate::work::run::{Run, RunHead};
+use crate::work::spec::Need;
+use crate::work::state::ItemState;
+
+/// Version of the snapshot's content.
+const VERSION: u32 = 1;
+/// Bytes that one record of a snapshot may have.
+const RECORD_BYTES_MAX: usize = 1 << 30;
+/// Items in one record.
+const ITEMS_PER_RECORD: usize = 1_024;
+
+/// The facts at one moment. Taking it is quick and writing it does not hold up
+/// the state machine: it shares all pages that are not written meanwhile.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    facts: Facts,
+}
+
+/// Why a snapshot could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// Reading or writing failed.
+    #[error("reading or writing the snapshot failed")]
+    Io(#[from] io::Error),
+    /// A record is not what it should be.
+    #[error("the snapshot is damaged: {what}")]
+    Damaged {
+        /// What is wrong.
+        what: String,
+    },
+    /// It was written by a newer version.
+    #[error("the snapshot has content version {found}; this program reads up to {VERSION}")]
+    Newer {
+        /// The version found.
+        found: u32,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    version: u32,
+    settings: Settings,
+    now: Stamp,
+    applied: u64,
+    event_seq: u64,
+    last_token: FencingToken,
+    last_session: SessionId,
+    last_run: Option<RunId>,
+    hash: StateHash,
+    totals: Totals,
+    nodes: BTreeMap<NodeId, Node>,
+    runs: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RunRecord {
+    head: RunHead,
+    items: u32,
+}
+
+impl Orchestration {
+    /// The facts as they are now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { facts: self.facts.clone() }
+    }
+
+    /// Reads a state machine from a snapshot.
+    ///
+    /// # Errors
+    /// When reading fails, the content is damaged or of a newer version.
+    pub fn restore(input: &mut dyn Read) -> Result<Self, SnapshotError> {
+        let mut buffer = Vec::new();
+        let head: Head = read_record(input, &mut buffer)?;
+        if head.version > VERSION {
+            return Err(SnapshotError::Newer { found: head.version });
+        }
+        let mut state = Self::default();
+        state.facts = Facts {
+            settings: head.settings,
+            now: head.now,
+            applied: head.applied,
+            event_seq: head.event_seq,
+            last_token: head.last_token,
+            last_session: head.last_session,
+            last_run: head.last_run,
+            hash: head.hash,
+            totals: head.totals,
+            nodes: head.nodes,
+            runs: Pages::default(),
+        };
+        for _ in 0..head.runs {
+            let run = read_run(input, &mut buffer)?;
+            state.adopt(run);
+        }
+        state.index_keys();
+        Ok(state)
+    }
+
+    /// Stores a run that was read, with everything that is derived from it.
+    fn adopt(&mut self, (head, items): (RunHead, Vec<Item>)) {
+        let classes =
+            head.demands.iter().map(|demand| self.index.classes.acquire(demand, &self.facts.nodes)).collect();
+        let granted = vec![0; head.groups.len()];
+        let needs: Vec<&[Need]> = items.iter().map(|item| &*item.needs).collect();
+        let dependents = rank::dependents(&needs);
+        let items = items.into_iter().zip(dependents).map(|(mut item, dependents)| {
+            item.dependents = dependents;
+            item
+        });
+        let items = items.collect();
+        let counts = [0; ItemState::ALL.len()];
+        let slot = self.store_run(Run { head, items, counts, hard_failures: 0, classes, granted });
+        self.index_run(slot);
+    }
+
+    /// Finds out who holds each item key and who waits for the holder.
+    fn index_keys(&mut self) {
+        let keyed: Vec<ItemRef> =
+            self.all_items().into_iter().filter(|at| self.item(*at).key().is_some()).collect();
+        for at in keyed {
+            let item = self.item(at);
+            let (state, alias_of) = (item.state, item.alias_of());
+            let shares = item.extra.as_ref().is_some_and(|extra| extra.done_by.is_some());
+            match alias_of {
+                None if shares => {}
+                None if !state.is_terminal() || state == ItemState::Succeeded => {
+                    let name = self.key_name(at).expect("only items with a key are looked at");
+                    self.index.item_keys.insert(name, at);
+                }
+                Some(holder) if !state.is_terminal() => {
+                    let holder = self.find_item(holder).expect("a holder is kept while others wait for it");
+                    self.index.aliases.entry(holder).or_default().push(at);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Snapshot {
+    /// Index of the last entry that is in it.
+    #[must_use]
+    pub fn applied(&self) -> u64 {
+        self.facts.applied
+    }
+
+    /// The state hash after that entry.
+    #[must_use]
+    pub fn hash(&self) -> StateHash {
+        self.facts.hash
+    }
+
+    /// Writes it out, run by run.
+    ///
+    /// # Errors
+    /// When writing fails.
+    pub fn write(&self, output: &mut dyn Write) -> Result<(), SnapshotError> {
+        let facts = &self.facts;
+        // By id, not by slot: which slot a run lies in is no fact.
+        let mut runs: Vec<&Run> = facts.runs.iter().flatten().collect();
+        runs.sort_unstable_by_key(|run| run.head.id);
+        let head = Head {
+            version: VERSION,
+            settings: facts.settings.clone(),
+            now: facts.now,
+            applied: facts.applied,
+            event_seq: facts.event_seq,
+            last_token: facts.last_token,
+            last_session: facts.last_session,
+            last_run: facts.last_run,
+            hash: facts.hash,
+            totals: facts.totals,
+            nodes: facts.nodes.clone(),
+            runs: runs.len() as u64,
+        };
+        write_record(output, &head)?;
+        for run in runs {
+            let items = u32::try_from(run.items.len()).expect("bounded by items_per_run_max");
+            write_record(output, &RunRecord { head: run.head.clone(), items })?;
+            let items: Vec<&Item> = run.items.iter().collect();
+            for chunk in items.chunks(ITEMS_PER_RECORD) {
+                write_record(output, &chunk)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_run(input: &mut dyn Read, buffer: &mut Vec<u8>) -> Result<(RunHead, Vec<Item>), SnapshotError> {
+    let record: RunRecord = read_record(input, buffer)?;
+    let expected = usize::try_from(record.items).unwrap_or(usize::MAX);
+    let mut items: Vec<Item> = Vec::new();
+    while items.len() < expected {
+        let chunk: Vec<Item> = read_record(input, buffer)?;
+        if chunk.is_empty() {
+            return Err(damaged("a run has fewer items than it says"));
+        }
+        items.extend(chunk);
+    }
+    let sound = items.len() == expected && items.iter().all(|item| is_sound(item, &record));
+    if sound { Ok((record.head, items)) } else { Err(damaged("an item refers to something that is not there")) }
+}
+
+/// Whether every reference of an item leads somewhere.
+fn is_sound(item: &Item, record: &RunRecord) -> bool {
+    usize::from(item.policy) < record.head.policies.len()
+        && usize::from(item.demand) < record.head.demands.len()
+        && item.group.is_none_or(|group| usize::from(group) < record.head.groups.len())
+        && item.needs.iter().all(|need| need.item < record.items)
+        && (!item.state.is_granted() || !item.attempts.is_empty())
+}
+
+fn write_record<T: Serialize>(output: &mut dyn Write, record: &T) -> Result<(), SnapshotError> {
+    let bytes = postcard::to_stdvec(record).map_err(|error| damaged(error.to_string()))?;
+    let length = u32::try_from(bytes.len()).map_err(|_| damaged("a record is too long"))?;
+    output.write_all(&length.to_le_bytes())?;
+    output.write_all(&bytes)?;
+    Ok(())
+}
+
+fn read_record<T: DeserializeOwned>(input: &mut dyn Read, buffer: &mut Vec<u8>) -> Result<T, SnapshotError> {
+    let mut length = [0_u8; 4];
+    input.read_exact(&mut length)?;
+    let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
+    if length > RECORD_BYTES_MAX {
+        return Err(damaged("a record is too long"));
+    }
+    buffer.clear();
+    let read = input.take(length as u64).read_to_end(buffer)?;
+    if read != length {
+        return Err(damaged("it ends within a record"));
+    }
+    postcard::from_bytes(buffer).map_err(|error| damaged(error.to_string()))
+}
+
+fn damaged(what: impl Into<String>) -> SnapshotError {
+    SnapshotError::Damaged { what: what.into() }
+}

@@ -1,0 +1,508 @@
+//! What users see of runs and items: plain values, the same for the command
+//! line, the API and the dashboards.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{FencingToken, ItemId, NodeId, RunId, SessionId};
+use crate::node::NodeFacts;
+use crate::orchestration::{Orchestration, Totals};
+use crate::reply::Refusal;
+use crate::time::{Span, Stamp};
+use crate::work::attempt::{Attempt, Outcome};
+use crate::work::item::{Item, ItemRef};
+use crate::work::payload::Payload;
+use crate::work::run::{Run, RunResult};
+use crate::work::spec::{Demand, Policy};
+use crate::work::state::ItemState;
+
+/// A work item in lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemView {
+    /// Its id.
+    pub id: ItemId,
+    /// The plan's name for it.
+    pub name: Box<str>,
+    /// Where it stands.
+    pub state: ItemState,
+    /// Why it stands there, in words; empty while it runs.
+    pub reason: String,
+    /// 0 to 10; higher is sooner.
+    pub priority: u8,
+    /// Executions so far, the present one included.
+    pub attempts: u32,
+    /// The node that runs it, or ran it last.
+    pub node: Option<NodeId>,
+    /// The agent definition that runs it, or ran it last.
+    pub agent: Option<Box<str>>,
+    /// When its run was accepted.
+    pub created_at: Stamp,
+    /// When its last attempt started.
+    pub started_at: Option<Stamp>,
+    /// When it ended.
+    pub finished_at: Option<Stamp>,
+    /// What went wrong last, in words.
+    pub error: Option<String>,
+}
+
+/// A work item with everything that is known of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemDetail {
+    /// What lists show.
+    pub item: ItemView,
+    /// Its run's name.
+    pub run_name: Box<str>,
+    /// Its run's namespace.
+    pub namespace: Box<str>,
+    /// Its idempotency key.
+    pub key: Option<Box<str>>,
+    /// What it waits for or waited for: names, conditions, states.
+    pub needs: Vec<NeedView>,
+    /// Its outputs, as JSON text.
+    pub outputs: Option<Payload>,
+    /// Its latest attempts, oldest first.
+    pub history: Vec<AttemptView>,
+    /// The recorded completion, when it succeeded by an attempt of its own.
+    pub completion: Option<CompletionView>,
+}
+
+/// A dependency of an item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeedView {
+    /// The item that is waited for.
+    pub id: ItemId,
+    /// Its name.
+    pub name: Box<str>,
+    /// What must become of it.
+    pub on: crate::work::spec::Condition,
+    /// Where it stands.
+    pub state: ItemState,
+}
+
+/// One execution of an item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptView {
+    /// 1, 2, …
+    pub attempt: u32,
+    /// Its fencing token.
+    pub token: FencingToken,
+    /// Where it ran.
+    pub node: NodeId,
+    /// The agent definition; none for a command.
+    pub agent: Option<Box<str>>,
+    /// The node's session when it was granted.
+    pub session: SessionId,
+    /// When it was granted.
+    pub granted_at: Stamp,
+    /// When its agent ran.
+    pub started_at: Option<Stamp>,
+    /// When nothing of it ran any more.
+    pub ended_at: Option<Stamp>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// Why, in words.
+    pub message: Option<Box<str>>,
+}
+
+/// The recorded completion of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompletionView {
+    /// The token of the attempt that succeeded.
+    pub token: FencingToken,
+    /// Its number.
+    pub attempt: u32,
+    /// When it was recorded.
+    pub at: Stamp,
+}
+
+/// A run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunView {
+    /// Its id.
+    pub id: RunId,
+    /// The plan's name.
+    pub name: Box<str>,
+    /// Its namespace.
+    pub namespace: Box<str>,
+    /// How it ended, once it has.
+    pub result: Option<RunResult>,
+    /// A user holds it.
+    pub paused: bool,
+    /// Items by [`ItemState::index`].
+    pub counts: [u32; ItemState::ALL.len()],
+    /// When it was accepted.
+    pub created_at: Stamp,
+    /// When its last item ended.
+    pub finished_at: Option<Stamp>,
+}
+
+impl RunView {
+    /// Number of items.
+    #[must_use]
+    pub fn items(&self) -> u32 {
+        self.counts.iter().sum()
+    }
+
+    /// Items in one state.
+    #[must_use]
+    pub fn count(&self, state: ItemState) -> u32 {
+        self.counts[state.index()]
+    }
+}
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeView {
+    /// Its id.
+    pub id: NodeId,
+    /// The session that runs now.
+    pub session: Option<SessionId>,
+    /// When that session started.
+    pub session_since: Stamp,
+    /// It takes no new attempts.
+    pub draining: bool,
+    /// What it can run.
+    pub facts: NodeFacts,
+    /// Slots in use, by role.
+    pub used: [u32; 4],
+}
+
+/// The whole state in numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusView {
+    /// Log time.
+    pub now: Stamp,
+    /// Index of the last applied entry.
+    pub applied: u64,
+    /// Number of the last event.
+    pub event_seq: u64,
+    /// Items by [`ItemState::index`].
+    pub counts: [u64; ItemState::ALL.len()],
+    /// Counters since the beginning.
+    pub totals: Totals,
+    /// When the item that is ready for the longest time became ready; none if none is ready.
+    pub oldest_ready: Option<Stamp>,
+    /// The nodes.
+    pub nodes: Vec<NodeView>,
+    /// Unfinished runs.
+    pub open_runs: u64,
+}
+
+/// What a node needs to launch a granted attempt.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The item.
+    pub item: ItemId,
+    /// Its name.
+    pub name: Box<str>,
+    /// Its run's name.
+    pub run_name: Box<str>,
+    /// Its run's namespace.
+    pub namespace: Box<str>,
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// The attempt's token.
+    pub token: FencingToken,
+    /// The agent definition to use; none for a command.
+    pub agent: Option<Box<str>>,
+    /// The rules for the item's attempts.
+    pub policy: Policy,
+    /// What to execute, encoded.
+    pub task: Payload,
+    /// What the run's items share, encoded.
+    pub context: Payload,
+    /// It was told to stop before it started.
+    pub stopping: bool,
+}
+
+/// Which items a list shows.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ItemFilter {
+    /// Only items of this run.
+    pub run: Option<RunId>,
+    /// Only items in these states; empty for all.
+    pub states: Vec<ItemState>,
+    /// Only items after this one, in the order of ids.
+    pub after: Option<ItemId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Orchestration {
+    /// Items in the order of their ids.
+    #[must_use]
+    pub fn items(&self, filter: &ItemFilter) -> Vec<ItemView> {
+        let first = filter.run.or(filter.after.map(|after| after.run)).unwrap_or(RunId::MIN);
+        let last = filter.run.unwrap_or(RunId::MAX);
+        let mut found = Vec::new();
+        if first > last {
+            return found;
+        }
+        for (id, slot) in self.index.by_id.range(first..=last) {
+            let run = self.run(*slot);
+            for (position, item) in (0_u32..).zip(run.items.iter()) {
+                if found.len() >= filter.limit {
+                    return found;
+                }
+                let wanted = filter.states.is_empty() || filter.states.contains(&item.state);
+                if wanted && filter.after.is_none_or(|after| id.item(position) > after) {
+                    found.push(self.view(ItemRef { run: *slot, position }));
+                }
+            }
+        }
+        found
+    }
+
+    /// One item with everything that is known of it.
+    ///
+    /// # Errors
+    /// When there is no such item.
+    pub fn detail(&self, id: ItemId) -> Result<ItemDetail, Refusal> {
+        let at = self.find_item(id)?;
+        let run = self.run(at.run);
+        let item = self.item(at);
+        let demand = &run.head.demands[usize::from(item.demand)];
+        let need = |need: &crate::work::spec::Need| {
+            let dependency = run.item(need.item).expect("validated at submission");
+            NeedView {
+                id: run.head.id.item(need.item),
+                name: dependency.name.clone(),
+                on: need.on,
+                state: dependency.state,
+            }
+        };
+        let completed = item.attempts.iter().find(|attempt| attempt.outcome == Some(Outcome::Succeeded));
+        let completion =
+            completed.filter(|_| item.state == ItemState::Succeeded).map(|attempt| CompletionView {
+                token: attempt.token,
+                attempt: attempt.number,
+                at: attempt.ended_at.unwrap_or(item.since),
+            });
+        Ok(ItemDetail {
+            item: self.view(at),
+            run_name: run.head.name.clone(),
+            namespace: run.head.namespace.clone(),
+            key: item.key().map(Into::into),
+            needs: item.needs.iter().map(need).collect(),
+            outputs: item.extra.as_ref().and_then(|extra| extra.outputs.clone()),
+            history: item.attempts.iter().map(|attempt| attempt_view(attempt, demand)).collect(),
+            completion,
+        })
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// When there is no such run.
+    pub fn run_view(&self, id: RunId) -> Result<RunView, Refusal> {
+        Ok(run_view(self.run(self.find_run(id)?)))
+    }
+
+    /// The latest runs, newest first.
+    #[must_use]
+    pub fn runs(&self, limit: usize) -> Vec<RunView> {
+        self.index.by_id.values().rev().take(limit).map(|slot| run_view(self.run(*slot))).collect()
+    }
+
+    /// Runs whose id as text starts with `prefix`, at most `limit`.
+    #[must_use]
+    pub fn runs_by_prefix(&self, prefix: &str, limit: usize) -> Vec<RunId> {
+        self.index.by_id.keys().filter(|id| id.to_string().starts_with(prefix)).take(limit).copied().collect()
+    }
+
+    /// The item of that name in a run.
+    #[must_use]
+    pub fn item_by_name(&self, run: RunId, name: &str) -> Option<ItemId> {
+        let slot = self.find_run(run).ok()?;
+        let position = self.run(slot).items.iter().position(|item| &*item.name == name)?;
+        Some(run.item(u32::try_from(position).ok()?))
+    }
+
+    /// Name and JSON outputs of the items that an item depends on, directly or not, where they have outputs.
+    #[must_use]
+    pub fn outputs_before(&self, id: ItemId) -> Vec<(Box<str>, Payload)> {
+        let Ok(at) = self.find_item(id) else { return Vec::new() };
+        let run = self.run(at.run);
+        let mut seen = std::collections::BTreeSet::new();
+        let mut open: Vec<u32> = self.item(at).needs.iter().map(|need| need.item).collect();
+        let mut found = Vec::new();
+        while let Some(position) = open.pop() {
+            if !seen.insert(position) {
+                continue;
+            }
+            let item = run.item(position).expect("validated at submission");
+            if let Some(outputs) = item.extra.as_ref().and_then(|extra| extra.outputs.clone()) {
+                found.push((item.name.clone(), outputs));
+            }
+            open.extend(item.needs.iter().map(|need| need.item));
+        }
+        found
+    }
+
+    /// The state in numbers.
+    #[must_use]
+    pub fn status(&self) -> StatusView {
+        StatusView {
+            now: self.facts.now,
+            applied: self.facts.applied,
+            event_seq: self.facts.event_seq,
+            counts: self.index.counts,
+            totals: self.facts.totals,
+            oldest_ready: self.oldest_ready(),
+            nodes: self
+                .facts
+                .nodes
+                .iter()
+                .map(|(id, node)| NodeView {
+                    id: *id,
+                    session: node.session,
+                    session_since: node.session_since,
+                    draining: node.draining,
+                    facts: node.facts.clone(),
+                    used: node.used,
+                })
+                .collect(),
+            open_runs: self.index.unfinished.len() as u64,
+        }
+    }
+
+    /// Log time.
+    #[must_use]
+    pub fn now(&self) -> Stamp {
+        self.facts.now
+    }
+
+    /// The session that a node has not ended.
+    #[must_use]
+    pub fn session_of(&self, node: NodeId) -> Option<SessionId> {
+        self.facts.nodes.get(&node)?.session
+    }
+
+    /// Whether a run is in the state.
+    #[must_use]
+    pub fn knows_run(&self, run: RunId) -> bool {
+        self.index.by_id.contains_key(&run)
+    }
+
+    /// The replicated settings.
+    #[must_use]
+    pub fn settings(&self) -> &crate::settings::Settings {
+        &self.facts.settings
+    }
+
+    /// The attempts a node holds, in the order of ids.
+    #[must_use]
+    pub fn orders_of(&self, node: NodeId) -> Vec<Order> {
+        self.all_items()
+            .into_iter()
+            .filter(|at| self.item(*at).granted().is_some_and(|attempt| attempt.node == node))
+            .filter_map(|at| self.order(self.id_of(at)))
+            .collect()
+    }
+
+    /// What a node needs to launch the item's present attempt; none when it has none.
+    #[must_use]
+    pub fn order(&self, id: ItemId) -> Option<Order> {
+        let at = self.find_item(id).ok()?;
+        let run = self.run(at.run);
+        let item = self.item(at);
+        let attempt = item.granted()?;
+        Some(Order {
+            item: id,
+            name: item.name.clone(),
+            run_name: run.head.name.clone(),
+            namespace: run.head.namespace.clone(),
+            attempt: attempt.number,
+            token: attempt.token,
+            agent: agent_of(attempt, &run.head.demands[usize::from(item.demand)]),
+            policy: run.policy(item).clone(),
+            task: item.task.clone(),
+            context: run.head.context.clone(),
+            stopping: item.stopping.is_some(),
+        })
+    }
+
+    fn view(&self, at: ItemRef) -> ItemView {
+        let run = self.run(at.run);
+        let item = self.item(at);
+        let last = item.attempts.last();
+        let demand = &run.head.demands[usize::from(item.demand)];
+        ItemView {
+            id: run.head.id.item(at.position),
+            name: item.name.clone(),
+            state: item.state,
+            reason: self.reason(at),
+            priority: item.priority,
+            attempts: item.executions(),
+            node: last.map(|attempt| attempt.node),
+            agent: last.and_then(|attempt| agent_of(attempt, demand)),
+            created_at: run.head.created_at,
+            started_at: last.and_then(|attempt| attempt.started_at),
+            finished_at: item.state.is_terminal().then_some(item.since),
+            error: error_of(item),
+        }
+    }
+
+    fn oldest_ready(&self) -> Option<Stamp> {
+        if self.index.counts[ItemState::Ready.index()] == 0 {
+            return None;
+        }
+        let ready = |run: &Run| run.count(ItemState::Ready) > 0;
+        let runs = self.index.by_id.values().map(|slot| self.run(*slot)).filter(|run| ready(run));
+        runs.flat_map(|run| run.items.iter())
+            .filter(|item| item.state == ItemState::Ready)
+            .map(|item| item.since)
+            .min()
+    }
+}
+
+impl ItemView {
+    /// How long the present or last attempt has run at `now`.
+    #[must_use]
+    pub fn run_time(&self, now: Stamp) -> Option<Span> {
+        Some(self.finished_at.unwrap_or(now).since(self.started_at?))
+    }
+}
+
+fn run_view(run: &Run) -> RunView {
+    RunView {
+        id: run.head.id,
+        name: run.head.name.clone(),
+        namespace: run.head.namespace.clone(),
+        result: run.result(),
+        paused: run.head.held,
+        counts: run.counts,
+        created_at: run.head.created_at,
+        finished_at: run.head.finished_at,
+    }
+}
+
+fn attempt_view(attempt: &Attempt, demand: &Demand) -> AttemptView {
+    AttemptView {
+        attempt: attempt.number,
+        token: attempt.token,
+        node: attempt.node,
+        agent: agent_of(attempt, demand),
+        session: attempt.session,
+        granted_at: attempt.granted_at,
+        started_at: attempt.started_at,
+        ended_at: attempt.ended_at,
+        outcome: attempt.outcome,
+        message: attempt.message.clone(),
+    }
+}
+
+fn agent_of(attempt: &Attempt, demand: &Demand) -> Option<Box<str>> {
+    demand.agents.get(usize::from(attempt.agent?)).cloned()
+}
+
+fn error_of(item: &Item) -> Option<String> {
+    if item.state == ItemState::Succeeded {
+        return None;
+    }
+    let last = item.attempts.iter().rev().find(|attempt| attempt.outcome.is_some())?;
+    match (last.outcome?, &last.message) {
+        (Outcome::Succeeded, _) => None,
+        (outcome, None) => Some(outcome.to_string()),
+        (outcome, Some(message)) => Some(format!("{outcome}: {message}")),
+    }
+}

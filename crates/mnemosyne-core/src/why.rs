@@ -1,0 +1,273 @@
+//! Why an item stands where it stands: names the one thing that binds.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ItemId, NodeId};
+use crate::orchestration::Orchestration;
+use crate::reply::Refusal;
+use crate::time::{Span, Stamp};
+use crate::work::attempt::StopCause;
+use crate::work::item::{EndReason, ItemRef};
+use crate::work::spec::Condition;
+use crate::work::state::ItemState;
+
+/// Dependencies that are named; the others are counted.
+const NAMED_MAX: usize = 5;
+/// Items ahead in the queue that are counted one by one.
+const AHEAD_COUNTED_MAX: usize = 10_000;
+
+/// What keeps an item from going on, or why it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each variant says what its fields are")]
+pub enum Why {
+    /// Dependencies have not ended as they must: names, conditions and states, and how many more.
+    Dependencies { waiting_for: Vec<(Box<str>, Condition, ItemState)>, more: u64 },
+    /// Another item with the same key does the work.
+    SameKey { holder: ItemId },
+    /// The plan's delay is not over.
+    Delay { until: Stamp },
+    /// The wait before the next attempt is not over; the last fault in words.
+    Backoff { until: Stamp, attempt: u32, max_attempts: u16, error: Option<String> },
+    /// A user holds the item, or its run.
+    Paused { whole_run: bool },
+    /// No node process runs.
+    NoNode,
+    /// No running node can serve it.
+    NoCapableNode { needs: String },
+    /// Every slot that could serve it is in use; so many items go first.
+    NoSlot { used: u32, slots: u32, ahead: u64 },
+    /// Its group runs as many as it may.
+    GroupLimit { group: Box<str>, max_parallel: u32 },
+    /// Granted; the node is about to start it.
+    Starting { node: NodeId },
+    /// It runs since then.
+    Running { node: NodeId, since: Stamp },
+    /// It is being stopped.
+    Stopping { node: NodeId, cause: StopCause },
+    /// It succeeded.
+    Succeeded,
+    /// Its attempts are used up.
+    Failed { attempts: u16, error: Option<String> },
+    /// A dependency did not end as it had to.
+    DependencyEnded { name: Box<str>, was: ItemState },
+    /// A user cancelled it.
+    Cancelled { reason: Box<str> },
+    /// It waited too long for a slot.
+    QueueTimeout,
+    /// Its deadline passed.
+    Deadline,
+    /// An item with the same key has done its work.
+    DoneByKey { holder: ItemId },
+}
+
+impl Orchestration {
+    /// Why an item stands where it stands.
+    ///
+    /// # Errors
+    /// When there is no such item.
+    pub fn why(&self, id: ItemId) -> Result<Why, Refusal> {
+        Ok(self.why_at(self.find_item(id)?, true))
+    }
+
+    /// The same in words, for lists; empty while it runs undisturbed or succeeded.
+    pub(crate) fn reason(&self, at: ItemRef) -> String {
+        match self.why_at(at, false) {
+            Why::Running { .. } | Why::Succeeded => String::new(),
+            why => why.to_string(),
+        }
+    }
+
+    fn why_at(&self, at: ItemRef, count_ahead: bool) -> Why {
+        let run = self.run(at.run);
+        let item = self.item(at);
+        if let Some(end) = item.end_reason().filter(|_| item.state.is_terminal()) {
+            return self.why_ended(at, end);
+        }
+        match item.state {
+            ItemState::Pending | ItemState::Waiting | ItemState::Reviewing => match item.alias_of() {
+                Some(holder) if item.unmet == 0 => Why::SameKey { holder },
+                _ => self.why_pending(at),
+            },
+            ItemState::Scheduled => Why::Delay { until: item.not_before() },
+            ItemState::BackingOff => Why::Backoff {
+                until: item.not_before(),
+                attempt: item.executions() + 1,
+                max_attempts: run.policy(item).retry.max_attempts,
+                error: self.last_error(at),
+            },
+            ItemState::Paused => Why::Paused { whole_run: run.head.held },
+            ItemState::Ready => self.why_ready(at, count_ahead),
+            ItemState::Assigned | ItemState::Running => {
+                let attempt = item.granted().expect("granted items have an attempt");
+                match (item.stopping, attempt.started_at) {
+                    (Some(cause), _) => Why::Stopping { node: attempt.node, cause },
+                    (None, Some(since)) => Why::Running { node: attempt.node, since },
+                    (None, None) => Why::Starting { node: attempt.node },
+                }
+            }
+            ItemState::Succeeded => Why::Succeeded,
+            ItemState::Cancelled => Why::Cancelled { reason: Box::default() },
+            ItemState::Expired => Why::Deadline,
+            ItemState::Failed | ItemState::Skipped => {
+                Why::Failed { attempts: item.spent, error: self.last_error(at) }
+            }
+        }
+    }
+
+    fn why_ended(&self, at: ItemRef, end: &EndReason) -> Why {
+        match end {
+            EndReason::Dependency { item, was } => {
+                let dependency = self.item(ItemRef { run: at.run, position: *item });
+                Why::DependencyEnded { name: dependency.name.clone(), was: *was }
+            }
+            EndReason::Cancelled { reason } => Why::Cancelled { reason: reason.clone() },
+            EndReason::QueueTimeout => Why::QueueTimeout,
+            EndReason::Deadline => Why::Deadline,
+            EndReason::SameKey { item } => Why::DoneByKey { holder: *item },
+        }
+    }
+
+    fn why_pending(&self, at: ItemRef) -> Why {
+        let run = self.run(at.run);
+        let mut waiting_for = Vec::new();
+        for need in &self.item(at).needs {
+            let dependency = run.item(need.item).expect("validated at submission");
+            if !dependency.state.is_terminal() {
+                waiting_for.push((dependency.name.clone(), need.on, dependency.state));
+                if waiting_for.len() == NAMED_MAX {
+                    break;
+                }
+            }
+        }
+        let more = u64::from(self.item(at).unmet).saturating_sub(waiting_for.len() as u64);
+        Why::Dependencies { waiting_for, more }
+    }
+
+    fn why_ready(&self, at: ItemRef, count_ahead: bool) -> Why {
+        let run = self.run(at.run);
+        let item = self.item(at);
+        let (class, group, key, _) = self.place(at);
+        if let Some(group) = item.group {
+            let limit = &run.head.groups[usize::from(group)];
+            if !run.has_room(group) {
+                return Why::GroupLimit { group: limit.name.clone(), max_parallel: limit.max_parallel };
+            }
+        }
+        let class = self.index.classes.get(class);
+        let role = class.demand.role;
+        if self.facts.nodes.values().all(|node| node.session.is_none() || node.draining) {
+            return Why::NoNode;
+        }
+        let serving = class.nodes.iter().filter_map(|(id, _, _)| self.facts.nodes.get(id));
+        let mut serving = serving.filter(|node| node.session.is_some() && !node.draining).peekable();
+        if serving.peek().is_none() {
+            return Why::NoCapableNode { needs: words(&class.demand) };
+        }
+        let (used, slots) = serving.fold((0_u32, 0_u32), |(used, slots), node| {
+            (used + node.used[role.index()], slots.saturating_add(node.facts.slots[role.index()]))
+        });
+        let ahead = if count_ahead {
+            class.iter(group).take(AHEAD_COUNTED_MAX).take_while(|ahead| *ahead != key).count() as u64
+        } else {
+            0
+        };
+        Why::NoSlot { used, slots, ahead }
+    }
+
+    fn last_error(&self, at: ItemRef) -> Option<String> {
+        let attempt = self.item(at).attempts.iter().rev().find(|attempt| attempt.outcome.is_some())?;
+        let outcome = attempt.outcome?;
+        Some(match &attempt.message {
+            Some(message) => format!("{outcome}: {message}"),
+            None => outcome.to_string(),
+        })
+    }
+}
+
+/// A demand in words.
+fn words(demand: &crate::work::spec::Demand) -> String {
+    let mut parts = vec![format!("a slot for {}", demand.role)];
+    if !demand.agents.is_empty() {
+        parts.push(format!("agent {}", demand.agents.join(" or ")));
+    }
+    parts.extend(demand.requires.iter().map(|(name, value)| format!("{name}={value}")));
+    parts.join(", ")
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dependencies { waiting_for, more } => {
+                let names: Vec<String> = waiting_for
+                    .iter()
+                    .map(|(name, on, state)| match on {
+                        Condition::Success => format!("{name} ({state})"),
+                        on => format!("{name} ({state}, wanted: {})", on.as_str()),
+                    })
+                    .collect();
+                write!(f, "waits for {}", names.join(", "))?;
+                if *more > 0 { write!(f, " and {more} more") } else { Ok(()) }
+            }
+            Self::SameKey { holder } => write!(f, "waits for {holder}, which has the same key"),
+            Self::Delay { .. } => f.write_str("its delay is not over"),
+            Self::Backoff { attempt, error, .. } => {
+                write!(f, "waits before attempt {attempt}")?;
+                match error {
+                    Some(error) => write!(f, " after: {error}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Paused { whole_run: true } => f.write_str("its run is paused"),
+            Self::Paused { whole_run: false } => f.write_str("paused"),
+            Self::NoNode => f.write_str("no node is running"),
+            Self::NoCapableNode { needs } => write!(f, "no running node has {needs}"),
+            Self::NoSlot { used, slots, ahead: 0 } => write!(f, "waits for a slot ({used} of {slots} in use)"),
+            Self::NoSlot { used, slots, ahead } => {
+                write!(f, "waits for a slot ({used} of {slots} in use, {ahead} items go first)")
+            }
+            Self::GroupLimit { group, max_parallel } => {
+                write!(f, "{group} runs as many as it may (max_parallel {max_parallel})")
+            }
+            Self::Starting { node } => write!(f, "is being started on {node}"),
+            Self::Running { node, .. } => write!(f, "runs on {node}"),
+            Self::Stopping { node, cause } => write!(f, "is being stopped on {node} ({cause})"),
+            Self::Succeeded => f.write_str("succeeded"),
+            Self::Failed { attempts, error } => {
+                let plural = if *attempts == 1 { "attempt" } else { "attempts" };
+                write!(f, "failed after {attempts} {plural}")?;
+                match error {
+                    Some(error) => write!(f, ": {error}"),
+                    None => Ok(()),
+                }
+            }
+            Self::DependencyEnded { name, was } => write!(f, "{name} {}", past(*was)),
+            Self::Cancelled { reason } if reason.is_empty() => f.write_str("cancelled"),
+            Self::Cancelled { reason } => write!(f, "cancelled: {reason}"),
+            Self::QueueTimeout => f.write_str("waited for a slot longer than its queue timeout"),
+            Self::Deadline => f.write_str("its deadline passed"),
+            Self::DoneByKey { holder } => write!(f, "{holder} has done it under the same key"),
+        }
+    }
+}
+
+impl Why {
+    /// How long until it goes on by itself, where that is known.
+    #[must_use]
+    pub fn remaining(&self, now: Stamp) -> Option<Span> {
+        match self {
+            Self::Delay { until } | Self::Backoff { until, .. } => Some(until.since(now)),
+            _ => None,
+        }
+    }
+}
+
+fn past(state: ItemState) -> &'static str {
+    match state {
+        ItemState::Skipped => "was skipped",
+        ItemState::Cancelled => "was cancelled",
+        state => state.as_str(),
+    }
+}

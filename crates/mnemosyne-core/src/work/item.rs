@@ -1,0 +1,167 @@
+//! A work item as the state machine keeps it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::ItemId;
+use crate::time::Stamp;
+use crate::work::attempt::{Attempt, Cause, StopCause};
+use crate::work::payload::Payload;
+use crate::work::spec::{ItemSpec, Need};
+use crate::work::state::ItemState;
+
+/// Where an item lies: the slot of its run and its position there. Valid only
+/// inside one replica and never written anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ItemRef {
+    pub(crate) run: u32,
+    pub(crate) position: u32,
+}
+
+/// A work item. What few items have lies in [`Extra`], so that a queued item stays small.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Item {
+    pub(crate) name: Box<str>,
+    pub(crate) task: Payload,
+    pub(crate) needs: Box<[Need]>,
+    /// The inverse of `needs`: who waits for this item, and for what to become
+    /// of it. Derived.
+    #[serde(skip)]
+    pub(crate) dependents: Vec<Need>,
+    /// The latest attempts, oldest first; see [`Item::granted`].
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) extra: Option<Box<Extra>>,
+    /// When the present state was entered.
+    pub(crate) since: Stamp,
+    /// Length of the longest path that starts here, in the run's unit.
+    pub(crate) rank: u32,
+    /// Dependencies that have not come to the end they must come to.
+    pub(crate) unmet: u32,
+    pub(crate) policy: u16,
+    pub(crate) group: Option<u16>,
+    /// Attempts that count against the policy's `max_attempts`.
+    pub(crate) spent: u16,
+    /// Position of its demand in the run's table.
+    pub(crate) demand: u16,
+    pub(crate) priority: u8,
+    pub(crate) state: ItemState,
+    /// It is granted, but its node has been told to stop it.
+    pub(crate) stopping: Option<StopCause>,
+    /// A user holds it; it starts no further attempt.
+    pub(crate) held: bool,
+}
+
+/// What few items have.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Extra {
+    pub(crate) key: Option<Box<str>>,
+    /// The item with the same key that does the work for this one.
+    pub(crate) alias_of: Option<ItemId>,
+    /// The item with the same key that has done the work for this one.
+    pub(crate) done_by: Option<ItemId>,
+    pub(crate) outputs: Option<Payload>,
+    /// Requeues that spent no attempt, by [`Cause::index`].
+    pub(crate) requeues: [u16; Cause::ALL.len()],
+    /// Earliest next start while scheduled or backing off.
+    pub(crate) not_before: Stamp,
+    /// Why it ended as it did, where that does not follow from its last attempt.
+    pub(crate) end: Option<EndReason>,
+    pub(crate) estimate_ms: u64,
+}
+
+/// Why an item ended other than by its own attempts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndReason {
+    /// A dependency did not end as it had to.
+    Dependency {
+        /// Position of that dependency in the run.
+        item: u32,
+        /// How it ended.
+        was: ItemState,
+    },
+    /// A user cancelled it.
+    Cancelled {
+        /// The reason the user gave.
+        reason: Box<str>,
+    },
+    /// It waited longer than `timeouts.queue`.
+    QueueTimeout,
+    /// Its deadline passed.
+    Deadline,
+    /// An item with the same key has done the work.
+    SameKey {
+        /// That item.
+        item: ItemId,
+    },
+}
+
+impl Item {
+    /// A new item; its dependents and rank are filled in by its run.
+    pub(crate) fn new(spec: &ItemSpec, now: Stamp) -> Self {
+        let extra = (spec.key.is_some() || spec.estimate.is_some()).then(|| {
+            Box::new(Extra {
+                key: spec.key.clone(),
+                estimate_ms: spec.estimate.map_or(0, |span| span.as_millis()),
+                ..Extra::default()
+            })
+        });
+        Self {
+            name: spec.name.clone(),
+            task: spec.task.clone(),
+            needs: spec.needs.clone(),
+            dependents: Vec::new(),
+            attempts: Vec::new(),
+            extra,
+            since: now,
+            rank: 0,
+            unmet: u32::try_from(spec.needs.len()).expect("validated against a limit"),
+            policy: spec.policy,
+            group: spec.group,
+            spent: 0,
+            demand: spec.demand,
+            priority: spec.priority,
+            state: ItemState::Pending,
+            stopping: None,
+            held: false,
+        }
+    }
+
+    /// The attempt that is granted now, if one is.
+    pub(crate) fn granted(&self) -> Option<&Attempt> {
+        self.state.is_granted().then(|| self.attempts.last().expect("a grant is recorded as an attempt"))
+    }
+
+    /// The same for writing.
+    pub(crate) fn granted_mut(&mut self) -> Option<&mut Attempt> {
+        self.state.is_granted().then(|| self.attempts.last_mut().expect("a grant is recorded as an attempt"))
+    }
+
+    /// Number of executions so far, the present one included.
+    pub(crate) fn executions(&self) -> u32 {
+        self.attempts.last().map_or(0, |attempt| attempt.number)
+    }
+
+    /// What few items have, made if it is missing.
+    pub(crate) fn extra_mut(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// Its idempotency key.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.extra.as_ref()?.key.as_deref()
+    }
+
+    /// The item that does the work for this one.
+    pub(crate) fn alias_of(&self) -> Option<ItemId> {
+        self.extra.as_ref()?.alias_of
+    }
+
+    /// Why it ended, where that does not follow from its last attempt.
+    pub(crate) fn end_reason(&self) -> Option<&EndReason> {
+        self.extra.as_ref()?.end.as_ref()
+    }
+
+    /// Earliest next start while scheduled or backing off.
+    pub(crate) fn not_before(&self) -> Stamp {
+        self.extra.as_ref().map_or(Stamp::default(), |extra| extra.not_before)
+    }
+}

@@ -1,0 +1,33 @@
+//! Work items and runs: their data, and one file for each transition.
+
+pub mod attempt;
+pub mod payload;
+pub mod spec;
+pub mod state;
+pub mod task;
+
+pub(crate) mod item;
+pub(crate) mod pages;
+pub(crate) mod ready;
+pub(crate) mod run;
+pub(crate) mod timers;
+
+mod assign;
+mod cancel;
+mod change;
+pub(crate) mod class;
+mod dependency;
+mod due;
+pub(crate) mod finish;
+mod key;
+mod pause;
+pub(crate) mod rank;
+mod retire;
+mod retry;
+mod start;
+mod submit;
+pub(crate) mod validate;
+
+pub use item::EndReason;
+pub use run::RunResult;
+pub use timers::DeadlineReason;

@@ -1,0 +1,147 @@
+//! Reopening: items that ended other than well get their attempts back, and
+//! what was skipped or cancelled because of them waits for them again.
+
+use std::collections::BTreeSet;
+
+use crate::command::Target;
+use crate::event::Event;
+use crate::orchestration::Orchestration;
+use crate::reply::{Refusal, Reply};
+use crate::work::item::{EndReason, ItemRef};
+use crate::work::state::ItemState;
+
+impl Orchestration {
+    pub(crate) fn retry(&mut self, target: Target) -> Result<Reply, Refusal> {
+        let reopened: BTreeSet<ItemRef> = match target {
+            Target::Item(id) => {
+                let at = self.find_item(id)?;
+                let state = self.item(at).state;
+                if !self.may_reopen(at) {
+                    return match self.key_held_by_other(at).filter(|_| state != ItemState::Succeeded) {
+                        Some((key, holder)) => {
+                            Err(Refusal::KeyConflict { key: key.to_string(), holder: format!("item {holder}") })
+                        }
+                        None => Err(Refusal::WrongState { item: id, state, verb: "retried".to_owned() }),
+                    };
+                }
+                self.with_victims(at)
+            }
+            Target::Run(id) => {
+                let slot = self.find_run(id)?;
+                self.items_of(slot).filter(|at| self.may_reopen(*at)).collect()
+            }
+        };
+        let Some(slot) = reopened.first().map(|at| at.run) else { return Ok(Reply::Changed { items: 0 }) };
+        self.reopen_run(slot);
+        for at in &reopened {
+            self.reopen(*at);
+        }
+        // First all counts, then all moves: a move may end items and count others down.
+        let blocked: Vec<_> = reopened.iter().map(|at| (*at, self.recount(*at))).collect();
+        for (at, blocking) in blocked {
+            self.settle(at, blocking);
+        }
+        self.finish_run_if_done(slot);
+        Ok(Reply::Changed { items: u32::try_from(reopened.len()).unwrap_or(u32::MAX) })
+    }
+
+    /// Ended other than well, and nobody else does its work under the same key.
+    fn may_reopen(&self, at: ItemRef) -> bool {
+        let state = self.item(at).state;
+        state.is_terminal() && state != ItemState::Succeeded && self.key_held_by_other(at).is_none()
+    }
+
+    /// The item and everything that was skipped or cancelled because of it.
+    fn with_victims(&self, at: ItemRef) -> BTreeSet<ItemRef> {
+        let mut found = BTreeSet::from([at]);
+        let mut open = vec![at];
+        while let Some(at) = open.pop() {
+            for need in &self.item(at).dependents {
+                let dependent = ItemRef { run: at.run, position: need.item };
+                let victim = matches!(
+                    self.item(dependent).end_reason(),
+                    Some(EndReason::Dependency { item, .. }) if *item == at.position
+                );
+                if victim && self.may_reopen(dependent) && found.insert(dependent) {
+                    open.push(dependent);
+                }
+            }
+        }
+        found
+    }
+
+    fn reopen_run(&mut self, slot: u32) {
+        self.cancel_retirement(slot);
+        let run = self.run_mut(slot);
+        if run.head.finished_at.take().is_some() {
+            let (id, digest) = (run.head.id, run.head.digest);
+            self.index.unfinished.insert((digest, id));
+            self.emit(Event::RunReopened { run: id });
+        }
+    }
+
+    fn reopen(&mut self, at: ItemRef) {
+        self.set_state(at, ItemState::Pending);
+        let item = self.item_mut(at);
+        item.spent = 0;
+        if let Some(extra) = &mut item.extra {
+            extra.end = None;
+            extra.requeues = Default::default();
+            extra.not_before = Default::default();
+            extra.alias_of = None;
+            extra.done_by = None;
+            extra.outputs = None;
+        }
+        self.facts.totals.reopened += 1;
+        let item = self.id_of(at);
+        self.emit(Event::WorkItemReopened { item });
+        self.claim_key(at);
+        let state = self.item(at).state;
+        assert_eq!(state, ItemState::Pending, "reopened");
+        self.count_up_dependents(at);
+    }
+
+    /// Those who still wait for other dependencies wait for a reopened one again.
+    fn count_up_dependents(&mut self, at: ItemRef) {
+        let dependents = std::mem::take(&mut self.item_mut(at).dependents);
+        for need in &dependents {
+            let dependent = self.item_mut(ItemRef { run: at.run, position: need.item });
+            if !dependent.state.is_terminal() && dependent.unmet > 0 {
+                dependent.unmet += 1;
+            }
+        }
+        self.item_mut(at).dependents = dependents;
+    }
+
+    /// Counts the dependencies of a reopened item anew; the one that can never
+    /// be met is returned.
+    fn recount(&mut self, at: ItemRef) -> Option<EndReason> {
+        let run = self.run(at.run);
+        let item = run.item(at.position).expect("the item exists");
+        let (mut unmet, mut blocking) = (0, None);
+        for need in &item.needs {
+            let dependency = run.item(need.item).expect("validated at submission");
+            let soft = run.policy(dependency).soft_fail;
+            if !dependency.state.is_terminal() {
+                unmet += 1;
+            } else if !need.on.is_met_by(dependency.state, soft) {
+                unmet += 1;
+                blocking = Some(EndReason::Dependency { item: need.item, was: dependency.state });
+            }
+        }
+        self.item_mut(at).unmet = unmet;
+        blocking
+    }
+
+    /// Moves a reopened item on.
+    fn settle(&mut self, at: ItemRef, blocking: Option<EndReason>) {
+        if self.item(at).state != ItemState::Pending {
+            return;
+        }
+        match blocking {
+            Some(reason) => self.end(at, ItemState::Skipped, Some(reason)),
+            None if self.item(at).unmet == 0 => self.release(at),
+            None => {}
+        }
+    }
+}

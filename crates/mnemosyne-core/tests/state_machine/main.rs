@@ -1,0 +1,5 @@
+//! The state machine, tested by values: stories, and random histories.
+
+mod random;
+mod stories;
+mod story;

@@ -1,0 +1,296 @@
+//! Random histories: every invariant holds after every entry, and a replica
+//! that was restored from a snapshot goes on exactly like the one that was not.
+
+use std::collections::BTreeMap;
+
+use crate::story::{failure, interrupted, item, run, submit, success};
+use mnemosyne_core::command::{Batch, Command, OnExisting, Submission, Target};
+use mnemosyne_core::effect::Effect;
+use mnemosyne_core::event::Event;
+use mnemosyne_core::hash::mix;
+use mnemosyne_core::id::{FencingToken, ItemId, NodeId, RunId, SessionId};
+use mnemosyne_core::invariant;
+use mnemosyne_core::node::NodeFacts;
+use mnemosyne_core::orchestration::{Orchestration, Output};
+use mnemosyne_core::reply::Reply;
+use mnemosyne_core::settings::Settings;
+use mnemosyne_core::time::{Span, Stamp};
+use mnemosyne_core::work::attempt::{AttemptResult, Cause};
+use mnemosyne_core::work::payload::Payload;
+use mnemosyne_core::work::spec::{Condition, Group, ItemSpec, Need, Policy, Retry, RunSpec, Timeouts};
+use mnemosyne_core::work::state::ItemState;
+
+/// A small generator of pseudo-random numbers; the same seed, the same history.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(1);
+        mix(self.0) % sides
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.roll(100) < percent
+    }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
+        let sides = u64::try_from(from.len()).expect("small");
+        if sides == 0 { None } else { from.get(usize::try_from(self.roll(sides)).expect("small")) }
+    }
+}
+
+/// What the outside knows: grants that were handed out, runs that were accepted.
+#[derive(Default)]
+struct World {
+    granted: BTreeMap<ItemId, FencingToken>,
+    stale: Vec<(ItemId, FencingToken)>,
+    runs: Vec<(RunId, u32)>,
+    sessions: BTreeMap<NodeId, SessionId>,
+    completed: BTreeMap<ItemId, u32>,
+    submitted: u64,
+}
+
+impl World {
+    fn learn(&mut self, commands: &[Command], output: &Output) {
+        for (command, reply) in commands.iter().zip(&output.replies) {
+            match (command, reply) {
+                (_, Reply::Submitted { run, items, existing: false }) => {
+                    self.runs.push((*run, *items));
+                    self.submitted += u64::from(*items);
+                }
+                (Command::StartSession { node, .. }, Reply::Session { session, .. }) => {
+                    self.sessions.insert(*node, *session);
+                }
+                (Command::EndSession { node, .. } | Command::AbandonSession { node, .. }, Reply::Done) => {
+                    self.sessions.remove(node);
+                }
+                (Command::Finished { item, token, .. }, Reply::Done) => {
+                    assert_eq!(self.granted.remove(item), Some(*token), "only the valid token is accepted");
+                    self.stale.push((*item, *token));
+                }
+                (Command::Finished { item, token, .. }, Reply::Refused(_)) => {
+                    assert_ne!(self.granted.get(item), Some(token), "the valid token is never refused");
+                }
+                _ => {}
+            }
+        }
+        for record in &output.events {
+            if let Event::WorkItemEnded { item, state: ItemState::Succeeded } = record.event {
+                *self.completed.entry(item).or_default() += 1;
+            }
+        }
+        for effect in &output.effects {
+            if let Effect::Start { item, token, .. } = effect {
+                let before = self.granted.insert(*item, *token);
+                assert_eq!(before, None, "{item} is granted twice at the same time");
+            }
+        }
+    }
+}
+
+fn plan(dice: &mut Dice, number: u64) -> RunSpec {
+    let count = 1 + dice.roll(12);
+    let items = (0..count).map(|at| {
+        let mut needs = Vec::new();
+        for before in 0..at {
+            if dice.chance(25) {
+                let on = [Condition::Success, Condition::Failure, Condition::Done, Condition::Always];
+                let on = *dice.pick(&on).expect("four of them");
+                needs.push(Need { item: u32::try_from(before).expect("small"), on });
+            }
+        }
+        let key = dice.chance(15).then(|| format!("key-{at}").into());
+        ItemSpec {
+            needs: needs.into(),
+            priority: u8::try_from(dice.roll(11)).expect("small"),
+            estimate: dice.chance(30).then(|| Span::from_secs(dice.roll(100))),
+            group: dice.chance(30).then_some(0),
+            policy: u16::try_from(dice.roll(2)).expect("small"),
+            task: Payload::Inline(Box::from(*b"same work")),
+            key,
+            ..item(&format!("i{at}"), &[])
+        }
+    });
+    let items = items.collect();
+    let mut spec = run(&format!("plan {}", number % 5), items);
+    spec.policies = vec![
+        Policy::default(),
+        Policy {
+            retry: Retry { max_attempts: 3, ..Retry::default() },
+            timeouts: Timeouts {
+                queue: dice.chance(30).then(|| Span::from_secs(20)),
+                run: dice.chance(50).then(|| Span::from_secs(5)),
+                idle: None,
+            },
+            deadline: dice.chance(20).then(|| Span::from_secs(40)),
+            delay: dice.chance(20).then(|| Span::from_secs(3)),
+            soft_fail: dice.chance(30),
+            ..Policy::default()
+        },
+    ];
+    spec.groups =
+        vec![Group { name: "g".into(), max_parallel: 1 + u32::try_from(dice.roll(2)).expect("small") }];
+    spec.key = dice.chance(10).then(|| format!("run-{}", number % 7).into());
+    spec
+}
+
+fn command(dice: &mut Dice, world: &World, number: u64) -> Command {
+    let granted: Vec<(ItemId, FencingToken)> =
+        world.granted.iter().map(|(item, token)| (*item, *token)).collect();
+    let any_item = |dice: &mut Dice| {
+        let (run, items) = *dice.pick(&world.runs)?;
+        Some(run.item(u32::try_from(dice.roll(u64::from(items))).expect("small")))
+    };
+    let target = |dice: &mut Dice| {
+        let item = any_item(dice)?;
+        Some(if dice.chance(30) { Target::Run(item.run) } else { Target::Item(item) })
+    };
+    let node = NodeId(1 + dice.roll(2));
+    let chosen = match dice.roll(100) {
+        0..12 => Some(Command::Submit(Submission {
+            spec: plan(dice, number),
+            existing: if dice.chance(50) { OnExisting::New } else { OnExisting::Continue },
+        })),
+        12..32 => dice.pick(&granted).map(|(item, token)| Command::Started { item: *item, token: *token }),
+        32..67 => dice.pick(&granted).map(|(item, token)| {
+            let result = match dice.roll(10) {
+                0..5 => success(),
+                5..8 => failure(),
+                8 => interrupted(),
+                _ => AttemptResult::Requeue {
+                    cause: Cause::Throttled,
+                    message: "429".into(),
+                    after: Some(Span::from_secs(2)),
+                },
+            };
+            Command::Finished { item: *item, token: *token, result }
+        }),
+        67..70 => dice.pick(&world.stale).map(|(item, token)| Command::Finished {
+            item: *item,
+            token: *token,
+            result: success(),
+        }),
+        70..75 => target(dice).map(|target| Command::Cancel { target, reason: "why not".into() }),
+        75..81 => target(dice).map(|target| Command::Retry { target }),
+        81..84 => target(dice).map(|target| Command::Pause { target }),
+        84..89 => target(dice).map(|target| Command::Resume { target }),
+        89..93 => {
+            let slots = [1, 1, 1, u32::try_from(dice.roll(5)).expect("small")];
+            Some(Command::StartSession { node, facts: NodeFacts { slots, ..NodeFacts::default() } })
+        }
+        93..95 => world.sessions.get(&node).map(|session| match dice.chance(50) {
+            true => Command::EndSession { node, session: *session },
+            false => Command::AbandonSession { node, session: *session },
+        }),
+        95 => Some(Command::Drain { node, on: dice.chance(30) }),
+        96 => Some(Command::Configure(Settings {
+            ageing_step: Span::from_secs(dice.roll(30)),
+            retention: Span::from_secs(20 + dice.roll(100)),
+            ..Settings::default()
+        })),
+        _ => None,
+    };
+    chosen.unwrap_or(Command::Tick)
+}
+
+/// One history of so many entries.
+fn history(seed: u64, entries: u64) {
+    let mut dice = Dice(mix(seed));
+    let mut state = Orchestration::new();
+    let mut replica = Orchestration::new();
+    let mut world = World::default();
+    let mut now = 1_000_000;
+    for index in 1..=entries {
+        now += dice.roll(2_000);
+        let count = 1 + dice.roll(4);
+        let mut commands: Vec<Command> = Vec::new();
+        for _ in 0..count {
+            let next = command(&mut dice, &world, index);
+            // One report per attempt and entry, as from a real node.
+            let twice = commands.iter().any(|known| match (known, &next) {
+                (Command::Finished { item, .. }, Command::Finished { item: other, .. }) => item == other,
+                _ => false,
+            });
+            if !twice {
+                commands.push(next);
+            }
+        }
+        let batch = Batch { stamp: Stamp::from_millis(now), commands };
+        let output = state.apply(index, &batch);
+        if let Err(violation) = invariant::check(&state) {
+            panic!("seed {seed}, entry {index}: {violation}\n{:#?}", batch.commands);
+        }
+        let copy = replica.apply(index, &batch);
+        assert_eq!(output.events, copy.events, "seed {seed}, entry {index}: the replica did something else");
+        assert_eq!(state.hash(), replica.hash(), "seed {seed}, entry {index}");
+        world.learn(&batch.commands, &output);
+        if dice.chance(7) {
+            replica = invariant::check_restore(&replica)
+                .unwrap_or_else(|violation| panic!("seed {seed}, entry {index}: {violation}"));
+        }
+    }
+    drain(seed, &mut state, &mut world, entries, now);
+}
+
+/// The liveness half: without further faults everything comes to an end.
+fn drain(seed: u64, state: &mut Orchestration, world: &mut World, mut index: u64, mut now: u64) {
+    let facts = NodeFacts { slots: [1, 1, 1, 3], ..NodeFacts::default() };
+    let mut commands =
+        vec![Command::StartSession { node: NodeId(1), facts }, Command::Drain { node: NodeId(1), on: false }];
+    for (run, items) in world.runs.clone() {
+        commands.push(Command::Resume { target: Target::Run(run) });
+        commands
+            .extend((0..items).map(|position| Command::Resume { target: Target::Item(run.item(position)) }));
+    }
+    for _ in 0..20_000 {
+        index += 1;
+        now += 500;
+        let batch = Batch { stamp: Stamp::from_millis(now), commands };
+        let output = state.apply(index, &batch);
+        world.learn(&batch.commands, &output);
+        let status = state.status();
+        let open: u64 = ItemState::ALL
+            .into_iter()
+            .filter(|state| !state.is_terminal())
+            .map(|state| status.counts[state.index()])
+            .sum();
+        if open == 0 {
+            let totals = status.totals;
+            assert_eq!(
+                totals.submitted, world.submitted,
+                "seed {seed}: every acknowledged item is accounted for"
+            );
+            assert!(world.completed.values().all(|count| *count == 1), "seed {seed}: completed twice");
+            return;
+        }
+        commands = world
+            .granted
+            .iter()
+            .map(|(item, token)| Command::Finished { item: *item, token: *token, result: success() })
+            .collect();
+        if commands.is_empty() {
+            commands.push(Command::Tick);
+        }
+    }
+    panic!("seed {seed}: it does not drain: {:?}", state.status().counts);
+}
+
+#[test]
+fn random_histories_keep_every_invariant_and_drain() {
+    for seed in 0..300 {
+        history(seed, 300);
+    }
+}
+
+#[test]
+fn a_replica_that_computes_something_else_is_told() {
+    let mut state = Orchestration::new();
+    let batch = |commands| Batch { stamp: Stamp::from_millis(5), commands };
+    state.apply(1, &batch(vec![submit(run("p", vec![item("a", &[])]))]));
+    let hash = state.hash();
+    let output = state.apply(2, &batch(vec![Command::CheckHash { index: 1, hash }]));
+    assert_eq!(output.divergence, None);
+    let wrong = mnemosyne_core::hash::StateHash(hash.0 ^ 1);
+    let output = state.apply(3, &batch(vec![Command::CheckHash { index: 1, hash: wrong }]));
+    assert_eq!(output.divergence.map(|divergence| divergence.index), Some(1));
+}
