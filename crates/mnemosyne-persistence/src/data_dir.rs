@@ -1,0 +1,314 @@
+//! The one folder of a node: ours, of a format we know, and locked.
+//!
+//! ```text
+//! FORMAT    "mnemosyne-data 1"
+//! lock      "mnemosyne-lock 1 pid 4711", and an exclusive flock as long as the node runs
+//! ```
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::FlockOperation;
+use thiserror::Error;
+
+use crate::storage::FileBackend;
+
+const FORMAT_NAME: &str = "FORMAT";
+const FORMAT_WORD: &str = "mnemosyne-data";
+const FORMAT_VERSION: u32 = 1;
+const LOCK_NAME: &str = "lock";
+const LOCK_WORD: &str = "mnemosyne-lock 1 pid";
+
+/// These small files are never longer.
+const TEXT_BYTES_MAX: u64 = 256;
+
+/// Why a folder cannot be used as a data folder. Nothing was changed in it.
+#[derive(Debug, Error)]
+pub enum DataDirError {
+    /// Another node, or another process of this one, uses the folder.
+    #[error("{path} is in use by {holder}")]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+        /// Who uses it, as far as it says so.
+        holder: String,
+    },
+    /// The folder belongs to another user.
+    #[error("{path} belongs to user {owner}, this process runs as user {user}")]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// The user of this process.
+        user: u32,
+    },
+    /// The folder was written by a later release.
+    #[error("{path} has data format {found}, this release knows formats up to {supported}")]
+    NewerFormat {
+        /// The folder.
+        path: PathBuf,
+        /// The format of the folder.
+        found: u32,
+        /// The newest format this release knows.
+        supported: u32,
+    },
+    /// The folder holds something else.
+    #[error("{path} is neither empty nor a data folder of mnemosyne: {reason}")]
+    NotADataDir {
+        /// The folder.
+        path: PathBuf,
+        /// What gives it away.
+        reason: String,
+    },
+    /// There is no such data folder; only a reader says so, others create it.
+    #[error("there is no data folder at {path}")]
+    Missing {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The system refused an operation.
+    #[error("cannot {operation} {path}")]
+    Io {
+        /// What was attempted.
+        operation: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's own words.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A data folder, locked as long as this value lives.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    backend: Arc<FileBackend>,
+    exposed_mode: Option<u32>,
+    /// Holds the lock; the system releases it when the file is closed, however the process ends.
+    lock: File,
+}
+
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        // So that a later message does not blame a process that is gone. A reader cannot write, and need not.
+        let _ = self.lock.set_len(0);
+    }
+}
+
+impl DataDir {
+    /// Opens the data folder of a node and locks it for this process alone; creates it when it does not exist or is
+    /// empty, with access for its owner only.
+    ///
+    /// # Errors
+    /// See [`DataDirError`].
+    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        create(path)?;
+        require_own(path)?;
+        let is_new = match read_format(path)? {
+            Some(()) => false,
+            None => {
+                require_empty(path)?;
+                true
+            }
+        };
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path.join(LOCK_NAME))
+            .map_err(|error| failed("open", path.join(LOCK_NAME), error))?;
+        take_lock(path, &mut lock, FlockOperation::NonBlockingLockExclusive)?;
+        if is_new && read_format(path)?.is_none() {
+            initialise(path)?;
+        }
+        write_pid(&mut lock).map_err(|error| failed("write", path.join(LOCK_NAME), error))?;
+        Self::locked(path, lock)
+    }
+
+    /// Opens an existing data folder for a tool that only reads; several may do so at once, but none while a node
+    /// runs. Changes nothing.
+    ///
+    /// # Errors
+    /// See [`DataDirError`].
+    pub fn open_to_read(path: &Path) -> Result<Self, DataDirError> {
+        let missing = || DataDirError::Missing { path: path.to_owned() };
+        if !path.is_dir() {
+            return Err(missing());
+        }
+        require_own(path)?;
+        read_format(path)?.ok_or_else(missing)?;
+        let mut lock =
+            File::open(path.join(LOCK_NAME)).map_err(|error| failed("open", path.join(LOCK_NAME), error))?;
+        take_lock(path, &mut lock, FlockOperation::NonBlockingLockShared)?;
+        Self::locked(path, lock)
+    }
+
+    /// The files of the folder.
+    #[must_use]
+    pub fn backend(&self) -> Arc<FileBackend> {
+        Arc::clone(&self.backend)
+    }
+
+    /// Where the folder is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The permissions of the folder, when they let others in: worth a warning, since it holds what agents said.
+    #[must_use]
+    pub fn exposed_mode(&self) -> Option<u32> {
+        self.exposed_mode
+    }
+
+    fn locked(path: &Path, lock: File) -> Result<Self, DataDirError> {
+        let mode = metadata(path)?.mode() & 0o777;
+        let backend = FileBackend::open(path).map_err(|error| failed("open", path, error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            backend: Arc::new(backend),
+            exposed_mode: (mode & 0o077 != 0).then_some(mode),
+            lock,
+        })
+    }
+}
+
+fn create(path: &Path) -> Result<(), DataDirError> {
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .mode(0o700)
+        .recursive(true)
+        .create(path)
+        .map_err(|error| failed("create", path, error))?;
+    for folder in missing {
+        match folder.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent)?,
+            _ => sync_folder(Path::new("."))?,
+        }
+    }
+    Ok(())
+}
+
+fn require_own(path: &Path) -> Result<(), DataDirError> {
+    let owner = metadata(path)?.uid();
+    let user = rustix::process::geteuid().as_raw();
+    if owner != user {
+        return Err(DataDirError::Foreign { path: path.to_owned(), owner, user });
+    }
+    Ok(())
+}
+
+/// Whether the folder has a format, which then is one we know.
+fn read_format(path: &Path) -> Result<Option<()>, DataDirError> {
+    let file = path.join(FORMAT_NAME);
+    let text = match File::open(&file) {
+        Ok(opened) => read_text(&opened).map_err(|error| failed("read", &file, error))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("read", &file, error)),
+    };
+    let version = text
+        .trim_end()
+        .strip_prefix(FORMAT_WORD)
+        .and_then(|version| version.strip_prefix(' '))
+        .and_then(|version| version.parse().ok());
+    match version {
+        Some(found) if found > FORMAT_VERSION => {
+            Err(DataDirError::NewerFormat { path: path.to_owned(), found, supported: FORMAT_VERSION })
+        }
+        Some(1..) => Ok(Some(())),
+        _ => Err(DataDirError::NotADataDir {
+            path: path.to_owned(),
+            reason: format!("its {FORMAT_NAME} file says something else"),
+        }),
+    }
+}
+
+/// A folder without format may hold nothing but what an interrupted first start left.
+fn require_empty(path: &Path) -> Result<(), DataDirError> {
+    let entries = fs::read_dir(path).map_err(|error| failed("list", path, error))?;
+    for entry in entries {
+        let name = entry.map_err(|error| failed("list", path, error))?.file_name();
+        if name != LOCK_NAME && name != temporary_format().as_str() {
+            return Err(DataDirError::NotADataDir {
+                path: path.to_owned(),
+                reason: format!("it holds {}", name.display()),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn take_lock(path: &Path, lock: &mut File, how: FlockOperation) -> Result<(), DataDirError> {
+    match rustix::fs::flock(&*lock, how) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            // The pid is a help for the reader; without it the message still says what matters.
+            let text = read_text(lock).unwrap_or_default();
+            let pid = text.trim_end().strip_prefix(LOCK_WORD).map(str::trim);
+            Err(DataDirError::Locked {
+                path: path.to_owned(),
+                holder: pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}")),
+            })
+        }
+        Err(error) => Err(failed("lock", path.join(LOCK_NAME), error.into())),
+    }
+}
+
+fn initialise(path: &Path) -> Result<(), DataDirError> {
+    fs::set_permissions(path, Permissions::from_mode(0o700))
+        .map_err(|error| failed("set the permissions of", path, error))?;
+    let temporary = path.join(temporary_format());
+    let write = || -> io::Result<()> {
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(format!("{FORMAT_WORD} {FORMAT_VERSION}\n").as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&temporary, path.join(FORMAT_NAME))
+    };
+    write().map_err(|error| failed("write", path.join(FORMAT_NAME), error))?;
+    sync_folder(path)
+}
+
+fn temporary_format() -> String {
+    format!("{FORMAT_NAME}.tmp")
+}
+
+fn write_pid(lock: &mut File) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.rewind()?;
+    lock.write_all(format!("{LOCK_WORD} {}\n", std::process::id()).as_bytes())
+}
+
+fn read_text(file: &File) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    file.take(TEXT_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn sync_folder(path: &Path) -> Result<(), DataDirError> {
+    let synced = File::open(path).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| failed("sync", path, error))
+}
+
+fn metadata(path: &Path) -> Result<fs::Metadata, DataDirError> {
+    let metadata = fs::metadata(path).map_err(|error| failed("look at", path, error))?;
+    if !metadata.is_dir() {
+        return Err(DataDirError::NotADataDir { path: path.to_owned(), reason: "it is no folder".to_owned() });
+    }
+    Ok(metadata)
+}
+
+fn failed(operation: &'static str, path: impl Into<PathBuf>, source: io::Error) -> DataDirError {
+    DataDirError::Io { operation, path: path.into(), source }
+}

@@ -1,0 +1,383 @@
+//! The history: every event, in order, for queries and for audit.
+//!
+//! Responsible for: giving back what was appended, in order and without a gap. It can be built again from the log, so
+//! it is made durable in large steps; what the events mean is the caller's affair.
+//!
+//! Events are collected in memory and written as one frame by [`History::sync`], which is also called when enough
+//! have been collected. So, as in the log, at most the last frame can be incomplete, and only that is ever cut. Unlike
+//! the log, the history has no high-water mark: compare [`History::durable_seq`] with what is known from elsewhere.
+//!
+//! ```text
+//! history/00000000000000000001.hist    events 1 to 5120
+//! history/00000000000000005121.hist    events 5121 on
+//! ```
+
+mod segment;
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use crate::error::StoreError;
+use crate::storage::{StorageBackend, make_dir};
+
+use segment::{Index, LazyIndex, Segment, event_bytes, file_name, first_seq_in};
+
+/// The largest event, in bytes.
+pub const EVENT_BYTES_MAX: usize = 64 << 20;
+
+/// The settings of a history. All sizes are in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryOptions {
+    /// A segment that is larger gets a successor. Retention removes whole segments.
+    pub segment_bytes_max: u64,
+    /// When so much was appended, it is made durable without being asked.
+    pub buffer_bytes_max: usize,
+}
+
+impl Default for HistoryOptions {
+    fn default() -> Self {
+        Self { segment_bytes_max: 64 << 20, buffer_bytes_max: 1 << 20 }
+    }
+}
+
+/// An append-only store of events with consecutive numbers. One owner writes; reading needs no more than `&self`.
+#[derive(Debug)]
+pub struct History {
+    backend: Arc<dyn StorageBackend>,
+    dir: String,
+    options: HistoryOptions,
+    /// All segments but the last, oldest first. The index of each is made when it is first needed.
+    complete: Vec<(Segment, LazyIndex)>,
+    active: Option<(Segment, Index)>,
+    /// Events that are not durable; the last of them has the number before `next_seq`.
+    buffered: Vec<Vec<u8>>,
+    buffered_bytes: usize,
+    /// The event that is due; none in a history that never had one.
+    next_seq: Option<u64>,
+    torn_bytes: u64,
+    /// The file whose sync failed.
+    failed: Option<String>,
+}
+
+impl History {
+    /// Opens the folder `dir`, creating it when needed, and cuts an incomplete last frame. The parent of `dir` must
+    /// exist.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] and [`StoreError::NewerFormat`] leave everything as it was. [`StoreError::Io`].
+    pub fn open(
+        backend: Arc<dyn StorageBackend>,
+        dir: &str,
+        options: HistoryOptions,
+    ) -> Result<Self, StoreError> {
+        let failed = |error| StoreError::io("open the folder", dir, error);
+        make_dir(&*backend, dir).map_err(failed)?;
+        let names = backend.list(dir).map_err(failed)?;
+        let mut seqs: Vec<u64> = names.iter().filter_map(|name| first_seq_in(name)).collect();
+        seqs.sort_unstable();
+        let mut segments = open_chain(&*backend, dir, &seqs)?;
+        let obsolete = &seqs[..seqs.len() - segments.len()];
+        let active = match segments.pop() {
+            Some(segment) => Some(activate(segment)?),
+            None => None,
+        };
+        let complete = segments.into_iter().map(|segment| (segment, LazyIndex::new()));
+        let history = Self {
+            dir: dir.to_owned(),
+            options,
+            complete: complete.collect(),
+            buffered: Vec::new(),
+            buffered_bytes: 0,
+            next_seq: active.as_ref().map(|(_, index, _)| index.next_seq),
+            torn_bytes: active.as_ref().map_or(0, |(_, _, torn_bytes)| *torn_bytes),
+            active: active.map(|(segment, index, _)| (segment, index)),
+            failed: None,
+            backend,
+        };
+        // What was before a new start, and whose removal was interrupted.
+        history.remove_files(obsolete)?;
+        Ok(history)
+    }
+
+    /// Bytes of an incomplete last frame that were cut off when the history was opened.
+    #[must_use]
+    pub fn torn_bytes(&self) -> u64 {
+        self.torn_bytes
+    }
+
+    /// Appends an event, which can be read at once and is durable after [`History::sync`]. An event that is there
+    /// already is ignored, so that appending everything again is harmless. The very first event may have any number.
+    ///
+    /// # Errors
+    /// [`StoreError::Gap`] and [`StoreError::TooLarge`] change nothing. Others come from a sync that became due; the
+    /// event was appended.
+    pub fn append(&mut self, seq: u64, event: &[u8]) -> Result<(), StoreError> {
+        if event.len() > EVENT_BYTES_MAX {
+            return Err(StoreError::TooLarge {
+                what: "an event",
+                found: event.len() as u64,
+                limit: EVENT_BYTES_MAX as u64,
+            });
+        }
+        let due = self.next_seq.unwrap_or(seq);
+        if seq < due {
+            return Ok(());
+        }
+        if seq > due || seq == u64::MAX {
+            return Err(StoreError::Gap { expected: due, found: seq });
+        }
+        self.buffered.push(event.to_vec());
+        self.buffered_bytes += event_bytes(event);
+        self.next_seq = Some(seq + 1);
+        if self.buffered_bytes >= self.options.buffer_bytes_max {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything that was appended durable; returns the last durable event.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]. When the disk is full ([`StoreError::is_full`]) the events stay in memory, and a later sync
+    /// tries again; after any other failure every later sync answers [`StoreError::Failed`].
+    pub fn sync(&mut self) -> Result<Option<u64>, StoreError> {
+        if let Some(file) = &self.failed {
+            return Err(StoreError::Failed { file: file.clone() });
+        }
+        if let Some(first) = self.first_buffered() {
+            if let Err(error) = self.write(first) {
+                if !error.is_full() {
+                    self.failed.get_or_insert_with(|| self.dir.clone());
+                }
+                return Err(error);
+            }
+            self.buffered.clear();
+            self.buffered_bytes = 0;
+        }
+        Ok(self.durable_seq())
+    }
+
+    /// The first event that is there.
+    #[must_use]
+    pub fn first_seq(&self) -> Option<u64> {
+        let first = self.first_due()?;
+        (first < self.next_seq?).then_some(first)
+    }
+
+    /// The last event that was appended, durable or not.
+    #[must_use]
+    pub fn last_seq(&self) -> Option<u64> {
+        self.first_seq()?;
+        self.next_seq?.checked_sub(1)
+    }
+
+    /// The last event that is durable.
+    #[must_use]
+    pub fn durable_seq(&self) -> Option<u64> {
+        let (_, index) = self.active.as_ref()?;
+        (self.first_due()? < index.next_seq).then(|| index.next_seq - 1)
+    }
+
+    /// The event that is due; none when any may come.
+    #[must_use]
+    pub fn next_seq(&self) -> Option<u64> {
+        self.next_seq
+    }
+
+    /// Up to `max` events in order, from `from` or the first one there is.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] and [`StoreError::Io`].
+    pub fn read(&self, from: u64, max: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let mut events = Vec::new();
+        let Some(first) = self.first_seq() else {
+            return Ok(events);
+        };
+        let mut from = from.max(first);
+        for (position, (segment, index)) in self.complete.iter().enumerate() {
+            let next_first = self.first_after(position);
+            if from >= next_first || events.len() >= max {
+                continue;
+            }
+            let index = complete_index(segment, index, next_first)?;
+            segment.read(index, from, max, &mut events)?;
+            from = next_first;
+        }
+        if let Some((segment, index)) = &self.active
+            && from < index.next_seq
+        {
+            segment.read(index, from, max, &mut events)?;
+            from = index.next_seq;
+        }
+        if let Some(first_buffered) = self.first_buffered() {
+            let numbered = (first_buffered..).zip(&self.buffered);
+            let wanted = numbered.filter(|(seq, _)| *seq >= from);
+            let room = max.saturating_sub(events.len());
+            events.extend(wanted.take(room).map(|(seq, event)| (seq, event.clone())));
+        }
+        Ok(events)
+    }
+
+    /// The last `count` events in order, or as many as there are.
+    ///
+    /// # Errors
+    /// As [`History::read`].
+    pub fn read_back(&self, count: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let next = self.next_seq.unwrap_or(0);
+        self.read(next.saturating_sub(count as u64), count)
+    }
+
+    /// Removes whole segments, as far as all their events are before `seq`. Returns how many were removed.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn drop_before(&mut self, seq: u64) -> Result<usize, StoreError> {
+        let mut removed = 0;
+        while !self.complete.is_empty() && self.first_after(0) <= seq {
+            // One after the other, each durable before the next: after a power cut no hole is left.
+            self.remove_files(&[self.complete[0].0.first_seq])?;
+            self.complete.remove(0);
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
+    /// Forgets everything and goes on at `seq`, which must not be before the event that is due: after a snapshot of
+    /// another node was installed, whose past is not here.
+    ///
+    /// # Errors
+    /// [`StoreError::Gap`] changes nothing. [`StoreError::Io`].
+    pub fn start_anew_at(&mut self, seq: u64) -> Result<(), StoreError> {
+        let due = self.next_seq.unwrap_or(0);
+        if seq < due {
+            return Err(StoreError::Gap { expected: due, found: seq });
+        }
+        let mut obsolete: Vec<u64> = self.segments().map(|segment| segment.first_seq).collect();
+        obsolete.retain(|first_seq| *first_seq != seq);
+        let segment = Segment::create(&*self.backend, &self.dir, seq, None, fresh_salt())?;
+        let index = segment.empty_index();
+        self.active = Some((segment, index));
+        self.complete.clear();
+        self.buffered.clear();
+        self.buffered_bytes = 0;
+        self.next_seq = Some(seq);
+        self.remove_files(&obsolete)
+    }
+
+    fn write(&mut self, first: u64) -> Result<(), StoreError> {
+        self.make_room(first)?;
+        let (segment, index) = self.active.as_mut().expect("room was made");
+        let length = segment.write(&self.buffered, index)?;
+        if let Err(error) = segment.sync() {
+            self.failed = Some(segment.path.clone());
+            return Err(error);
+        }
+        index.add(first, self.buffered.len() as u64, length);
+        Ok(())
+    }
+
+    /// Begins a new segment when there is none, or when the present one is large enough.
+    fn make_room(&mut self, first: u64) -> Result<(), StoreError> {
+        let previous = match &self.active {
+            Some((segment, index)) => {
+                let grown = index.end + self.buffered_bytes as u64;
+                if index.next_seq == segment.first_seq || grown <= self.options.segment_bytes_max {
+                    return Ok(());
+                }
+                Some(segment.first_seq)
+            }
+            None => None,
+        };
+        let segment = Segment::create(&*self.backend, &self.dir, first, previous, fresh_salt())?;
+        let index = segment.empty_index();
+        if let Some((segment, index)) = self.active.replace((segment, index)) {
+            self.complete.push((segment, LazyIndex::from(index)));
+        }
+        Ok(())
+    }
+
+    fn segments(&self) -> impl Iterator<Item = &Segment> {
+        let complete = self.complete.iter().map(|(segment, _)| segment);
+        complete.chain(self.active.iter().map(|(segment, _)| segment))
+    }
+
+    /// Where the history begins, even if no event is there yet.
+    fn first_due(&self) -> Option<u64> {
+        let on_disk = self.segments().next().map(|segment| segment.first_seq);
+        on_disk.or_else(|| self.first_buffered())
+    }
+
+    fn first_buffered(&self) -> Option<u64> {
+        let next = self.next_seq?;
+        (!self.buffered.is_empty()).then(|| next - self.buffered.len() as u64)
+    }
+
+    /// The first event of the segment after a complete one.
+    fn first_after(&self, position: usize) -> u64 {
+        let mut after = self.segments().skip(position + 1);
+        let next = after.next().expect("the active segment follows");
+        next.first_seq
+    }
+
+    fn remove_files(&self, first_seqs: &[u64]) -> Result<(), StoreError> {
+        for first_seq in first_seqs {
+            let path = format!("{}/{}", self.dir, file_name(*first_seq));
+            let removed = self.backend.remove(&path);
+            removed.map_err(|error| StoreError::io("remove", &path, error))?;
+            let synced = self.backend.sync_dir(&self.dir);
+            synced.map_err(|error| StoreError::io("sync", &self.dir, error))?;
+        }
+        Ok(())
+    }
+}
+
+/// The segments that belong together, oldest first: back to one that starts anew, or to the oldest there is.
+fn open_chain(backend: &dyn StorageBackend, dir: &str, first_seqs: &[u64]) -> Result<Vec<Segment>, StoreError> {
+    let mut chain: Vec<Segment> = Vec::new();
+    for first_seq in first_seqs.iter().rev() {
+        let segment = Segment::open(backend, dir, *first_seq)?;
+        if let Some(later) = chain.last()
+            && let Some(previous) = later.previous
+            && previous != segment.first_seq
+        {
+            let what = format!("the segment before it, {}, is missing", file_name(previous));
+            return Err(StoreError::damaged(&later.path, 0, what));
+        }
+        let is_start = segment.previous.is_none();
+        chain.push(segment);
+        if is_start {
+            break;
+        }
+    }
+    chain.reverse();
+    Ok(chain)
+}
+
+/// Checks the last segment, cuts an incomplete last frame, and makes sure of the rest.
+fn activate(segment: Segment) -> Result<(Segment, Index, u64), StoreError> {
+    let index = segment.scan()?;
+    let torn_bytes = segment.torn_bytes(&index)?;
+    segment.secure_tail(&index)?;
+    Ok((segment, index, torn_bytes))
+}
+
+fn complete_index<'index>(
+    segment: &Segment,
+    lazy: &'index LazyIndex,
+    next_first: u64,
+) -> Result<&'index Index, StoreError> {
+    if let Some(index) = lazy.get() {
+        return Ok(index);
+    }
+    let index = segment.scan()?;
+    if index.next_seq != next_first {
+        let what = format!("event {} is not whole", index.next_seq);
+        return Err(StoreError::damaged(&segment.path, index.end, what));
+    }
+    Ok(lazy.get_or_init(|| index))
+}
+
+/// A number that no one can foresee, so that no content of an event can pretend to be a frame.
+fn fresh_salt() -> u64 {
+    RandomState::new().hash_one("mnemosyne history segment")
+}

@@ -1,0 +1,359 @@
+//! One file of a history.
+//!
+//! ```text
+//! tag 8 | flags 4 | crc 4 | first event 8 | first event of the segment before 8 | salt 8 | frame | frame | …
+//! ```
+//!
+//! The number of a frame is that of its first event; its payload is events, each a length of 32 bits and bytes.
+
+use std::io;
+use std::sync::OnceLock;
+
+use crate::codec::{Decoder, Encoder};
+use crate::error::StoreError;
+use crate::format::{FileTag, HISTORY_SEGMENT};
+use crate::frame;
+use crate::storage::{OpenMode, StorageBackend, StorageFile, read_up_to, remove_if_there};
+
+const SUFFIX: &str = ".hist";
+const HEADER_BYTES: usize = 40;
+const CONTINUES: u32 = 1;
+
+/// How far apart the places are that are remembered, in bytes.
+const INDEX_STEP: u64 = 64 << 10;
+
+/// How much is read at once.
+const CHUNK: usize = 256 << 10;
+
+/// One file of a history.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) path: String,
+    pub(super) first_seq: u64,
+    /// The first event of the segment before it; none when nothing before it belongs to the history.
+    pub(super) previous: Option<u64>,
+    salt: u64,
+    file: Box<dyn StorageFile>,
+}
+
+/// Where some of the frames of a segment start, and where it ends.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Index {
+    /// First event and offset, in order; the first frame is always among them.
+    places: Vec<(u64, u64)>,
+    /// Where the last whole frame starts.
+    pub(super) last_frame: u64,
+    /// Where the next frame goes.
+    pub(super) end: u64,
+    /// The event that is due there.
+    pub(super) next_seq: u64,
+}
+
+/// The index of a segment that is complete is made when it is first needed.
+pub(super) type LazyIndex = OnceLock<Index>;
+
+impl Segment {
+    /// Makes an empty segment under its final name, durably.
+    pub(super) fn create(
+        backend: &dyn StorageBackend,
+        dir: &str,
+        first_seq: u64,
+        previous: Option<u64>,
+        salt: u64,
+    ) -> Result<Self, StoreError> {
+        let path = format!("{dir}/{}", file_name(first_seq));
+        let temporary = format!("{dir}/new.tmp");
+        let mut bytes = HISTORY_SEGMENT.bytes().to_vec();
+        bytes.put_u32(if previous.is_some() { CONTINUES } else { 0 });
+        bytes.put_u32(0);
+        bytes.put_u64(first_seq);
+        bytes.put_u64(previous.unwrap_or(0));
+        bytes.put_u64(salt);
+        let crc = crc32c::crc32c(&bytes);
+        bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+        let make = || -> io::Result<Box<dyn StorageFile>> {
+            // A leftover is removed, not reused: after a power cut it may be a second name of a segment.
+            remove_if_there(backend, &temporary)?;
+            let file = backend.open(&temporary, OpenMode::CreateNew)?;
+            file.write_at(0, &bytes)?;
+            file.sync_data()?;
+            backend.rename(&temporary, &path)?;
+            backend.sync_dir(dir)?;
+            Ok(file)
+        };
+        let file = make().map_err(|error| StoreError::io("create", &path, error))?;
+        Ok(Self { path, first_seq, previous, salt, file })
+    }
+
+    /// Opens a segment and reads its header.
+    pub(super) fn open(backend: &dyn StorageBackend, dir: &str, first_seq: u64) -> Result<Self, StoreError> {
+        let path = format!("{dir}/{}", file_name(first_seq));
+        let failed = |error| StoreError::io("read", &path, error);
+        let file = backend.open(&path, OpenMode::ReadWrite).map_err(failed)?;
+        let mut bytes = read_up_to(&*file, 0, HEADER_BYTES).map_err(failed)?;
+        StoreError::check_tag(HISTORY_SEGMENT, &path, &bytes)?;
+        let Some((found, previous, salt)) = decode_header(&mut bytes) else {
+            return Err(StoreError::damaged(&path, 0, "the header is not whole"));
+        };
+        if found != first_seq {
+            let what = format!("the header says that event {found} is the first");
+            return Err(StoreError::damaged(&path, 0, what));
+        }
+        Ok(Self { path, first_seq, previous, salt, file })
+    }
+
+    /// The index of a segment without frames.
+    pub(super) fn empty_index(&self) -> Index {
+        Index {
+            places: Vec::new(),
+            last_frame: HEADER_BYTES as u64,
+            end: HEADER_BYTES as u64,
+            next_seq: self.first_seq,
+        }
+    }
+
+    /// Goes through all frames, up to the first that is not whole.
+    pub(super) fn scan(&self) -> Result<Index, StoreError> {
+        let mut index = self.empty_index();
+        let mut frames = self.frames(index.end);
+        while let Some((number, payload, offset)) = frames.next()? {
+            if number != index.next_seq {
+                let what = format!("event {number} is where event {} is due", index.next_seq);
+                return Err(StoreError::damaged(&self.path, offset, what));
+            }
+            let events = self.count(&payload, offset)?;
+            index.add(number, events, frame::padded(payload.len()) as u64);
+        }
+        Ok(index)
+    }
+
+    /// Whether what follows the last whole frame is an incomplete one, and not damage before a whole one. Returns
+    /// how many bytes are to be cut.
+    pub(super) fn torn_bytes(&self, index: &Index) -> Result<u64, StoreError> {
+        let length = self.length()?;
+        let rest = usize::try_from(length.saturating_sub(index.end)).unwrap_or(usize::MAX);
+        let bytes = self.read_bytes(index.end, rest)?;
+        if let Some(later) = frame::find(&bytes, 8, index.next_seq + 1, self.salt) {
+            let what = format!(
+                "event {} is not whole, but a whole frame follows at byte {}",
+                index.next_seq,
+                index.end + later as u64
+            );
+            return Err(StoreError::damaged(&self.path, index.end, what));
+        }
+        Ok(bytes.len() as u64)
+    }
+
+    /// Cuts everything after the last whole frame, and writes that one again: after a failed sync of an earlier
+    /// process the system may show a frame that the disk does not have.
+    pub(super) fn secure_tail(&self, index: &Index) -> Result<(), StoreError> {
+        let length = usize::try_from(index.end - index.last_frame).unwrap_or(usize::MAX);
+        let last = self.read_bytes(index.last_frame, length)?;
+        let secure = || -> io::Result<()> {
+            self.file.set_len(index.end)?;
+            self.file.write_at(index.last_frame, &last)?;
+            self.file.sync_data()
+        };
+        secure().map_err(|error| StoreError::io("secure", &self.path, error))
+    }
+
+    /// Writes a frame of events at the end of the segment. Until it is synced, it may be written again.
+    pub(super) fn write(&self, events: &[Vec<u8>], index: &Index) -> Result<u64, StoreError> {
+        let mut buffer = Vec::new();
+        frame::start(&mut buffer);
+        let header_bytes = buffer.len();
+        for event in events {
+            buffer.put_sized(event);
+        }
+        let payload_length = buffer.len() - header_bytes;
+        frame::finish(&mut buffer, payload_length, index.next_seq, self.salt);
+        let written = self.file.write_at(index.end, &buffer);
+        written.map_err(|error| StoreError::io("write", &self.path, error))?;
+        Ok(buffer.len() as u64)
+    }
+
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
+        let synced = self.file.sync_data();
+        synced.map_err(|error| StoreError::io("sync", &self.path, error))
+    }
+
+    /// Reads up to `max` events from `from` on, which must lie in this segment, and appends them to `events`.
+    pub(super) fn read(
+        &self,
+        index: &Index,
+        from: u64,
+        max: usize,
+        events: &mut Vec<(u64, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        let mut due = index.seq_before(from);
+        let mut frames = self.frames(index.offset_before(from));
+        while events.len() < max && due < index.next_seq {
+            let Some((number, payload, offset)) = frames.next()? else {
+                let what = "a frame that was whole is not any more";
+                return Err(StoreError::damaged(&self.path, frames.offset, what));
+            };
+            if number != due {
+                let what = format!("event {number} is where event {due} is due");
+                return Err(StoreError::damaged(&self.path, offset, what));
+            }
+            for event in Events::new(&payload) {
+                let Some(event) = event else {
+                    return Err(StoreError::damaged(&self.path, offset, CUT_OFF));
+                };
+                if due >= from && events.len() < max {
+                    events.push((due, event.to_vec()));
+                }
+                due += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn frames(&self, offset: u64) -> Frames<'_> {
+        Frames { segment: self, offset, buffer: Vec::new(), consumed: 0 }
+    }
+
+    fn count(&self, payload: &[u8], offset: u64) -> Result<u64, StoreError> {
+        let mut count = 0;
+        for event in Events::new(payload) {
+            if event.is_none() {
+                return Err(StoreError::damaged(&self.path, offset, CUT_OFF));
+            }
+            count += 1;
+        }
+        if count == 0 {
+            let what = "a frame has no events";
+            return Err(StoreError::damaged(&self.path, offset, what));
+        }
+        Ok(count)
+    }
+
+    fn length(&self) -> Result<u64, StoreError> {
+        let length = self.file.len();
+        length.map_err(|error| StoreError::io("read", &self.path, error))
+    }
+
+    fn read_bytes(&self, offset: u64, length: usize) -> Result<Vec<u8>, StoreError> {
+        let bytes = read_up_to(&*self.file, offset, length);
+        bytes.map_err(|error| StoreError::io("read", &self.path, error))
+    }
+}
+
+const CUT_OFF: &str = "an event is cut off";
+
+impl Index {
+    /// Takes a whole frame at the end into account.
+    pub(super) fn add(&mut self, number: u64, events: u64, length: u64) {
+        let offset = self.end;
+        let is_due = self.places.last().is_none_or(|(_, last)| offset - last >= INDEX_STEP);
+        if is_due {
+            self.places.push((number, offset));
+        }
+        self.last_frame = offset;
+        self.end = offset + length;
+        self.next_seq = number + events;
+    }
+
+    fn place_before(&self, seq: u64) -> Option<(u64, u64)> {
+        let after = self.places.partition_point(|(first, _)| *first <= seq);
+        self.places.get(after.checked_sub(1)?).copied()
+    }
+
+    fn seq_before(&self, seq: u64) -> u64 {
+        self.place_before(seq).map_or(self.next_seq, |(first, _)| first)
+    }
+
+    fn offset_before(&self, seq: u64) -> u64 {
+        self.place_before(seq).map_or(self.end, |(_, offset)| offset)
+    }
+}
+
+/// Goes through the frames of a segment, with a buffer.
+struct Frames<'segment> {
+    segment: &'segment Segment,
+    /// Where the next frame starts.
+    offset: u64,
+    buffer: Vec<u8>,
+    consumed: usize,
+}
+
+impl Frames<'_> {
+    /// Number, payload and offset of the next frame; none when there is no whole one.
+    fn next(&mut self) -> Result<Option<(u64, Vec<u8>, u64)>, StoreError> {
+        let salt = self.segment.salt;
+        if frame::check(&self.buffer[self.consumed..], salt).is_none() {
+            self.refill()?;
+        }
+        let Some(found) = frame::check(&self.buffer[self.consumed..], salt) else {
+            return Ok(None);
+        };
+        let next = (found.number, found.payload.to_vec(), self.offset);
+        self.consumed += found.length;
+        self.offset += found.length as u64;
+        Ok(Some(next))
+    }
+
+    /// Reads a chunk, and all of a frame that is larger, as far as the file has it.
+    fn refill(&mut self) -> Result<(), StoreError> {
+        self.buffer = self.segment.read_bytes(self.offset, CHUNK)?;
+        self.consumed = 0;
+        let needed = frame::claimed_length(&self.buffer, self.segment.salt).unwrap_or(0);
+        let left = self.segment.length()?.saturating_sub(self.offset);
+        if needed > self.buffer.len() && needed as u64 <= left {
+            self.buffer = self.segment.read_bytes(self.offset, needed)?;
+        }
+        Ok(())
+    }
+}
+
+/// The events of a payload; none for one that is cut off.
+struct Events<'payload> {
+    decoder: Decoder<'payload>,
+    failed: bool,
+}
+
+impl<'payload> Events<'payload> {
+    fn new(payload: &'payload [u8]) -> Self {
+        Self { decoder: Decoder::new(payload), failed: false }
+    }
+}
+
+impl<'payload> Iterator for Events<'payload> {
+    type Item = Option<&'payload [u8]>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed || self.decoder.is_at_end() {
+            return None;
+        }
+        let event = self.decoder.sized();
+        self.failed = event.is_none();
+        Some(event)
+    }
+}
+
+/// Bytes an event needs in a frame.
+pub(super) fn event_bytes(event: &[u8]) -> usize {
+    4 + event.len()
+}
+
+pub(super) fn file_name(first_seq: u64) -> String {
+    format!("{first_seq:020}{SUFFIX}")
+}
+
+pub(super) fn first_seq_in(name: &str) -> Option<u64> {
+    let first_seq = name.strip_suffix(SUFFIX)?.parse().ok()?;
+    (file_name(first_seq) == name).then_some(first_seq)
+}
+
+/// First event, first event of the segment before, and salt.
+fn decode_header(bytes: &mut [u8]) -> Option<(u64, Option<u64>, u64)> {
+    let header = bytes.get_mut(..HEADER_BYTES)?;
+    let mut decoder = Decoder::new(header);
+    decoder.take(FileTag::BYTES)?;
+    let (flags, crc) = (decoder.u32()?, decoder.u32()?);
+    let (first_seq, previous, salt) = (decoder.u64()?, decoder.u64()?, decoder.u64()?);
+    header[12..16].fill(0);
+    let previous = (flags == CONTINUES).then_some(previous);
+    let possible = flags <= CONTINUES && previous.is_none_or(|previous| previous < first_seq);
+    (possible && crc32c::crc32c(header) == crc).then_some((first_seq, previous, salt))
+}

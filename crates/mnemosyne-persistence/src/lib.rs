@@ -1,0 +1,35 @@
+//! The durable log, snapshots, history and blobs, over an exchangeable storage backend.
+//!
+//! Responsible for: what was acknowledged is there after any crash, and what is not as it was written is noticed and
+//! never passed on. It deliberately knows nothing of work items, elections or time, and starts no thread but the two
+//! of an open log.
+//!
+//! ```text
+//!  DataDir ── the one folder of a node, locked
+//!     │
+//!  StorageBackend ── files │ memory │ a disk that forgets
+//!     │
+//!     ├── Log            every decision, durable before it counts         (frames, CRC32C, high-water mark)
+//!     ├── SnapshotStore  the state, now and then                          (BLAKE3 over everything)
+//!     ├── History        every event, for queries; rebuildable            (frames, CRC32C)
+//!     └── BlobStore      large contents by their hash                     (BLAKE3 is the name)
+//! ```
+
+mod blob;
+mod codec;
+mod data_dir;
+mod error;
+mod format;
+mod frame;
+mod history;
+pub mod log;
+mod snapshot;
+pub mod storage;
+
+pub use blob::{BlobId, BlobIdError, BlobReader, BlobStore};
+pub use data_dir::{DataDir, DataDirError};
+pub use error::StoreError;
+pub use history::{EVENT_BYTES_MAX, History, HistoryOptions};
+pub use log::{Done, Log, LogBounds, LogEntry, LogError, LogOptions, LogStats, StateSlot};
+pub use snapshot::{SNAPSHOT_META_BYTES_MAX, SnapshotId, SnapshotReader, SnapshotStore, SnapshotWriter};
+pub use storage::{FileBackend, MemoryBackend, OpenMode, StorageBackend, StorageFile};

@@ -1,0 +1,135 @@
+//! The data folder: refused in every case of doubt, and then unchanged.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use mnemosyne_persistence::{DataDir, DataDirError, OpenMode, StorageBackend};
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("there").permissions().mode() & 0o777
+}
+
+/// Names, contents and modification times: all that "nothing was changed" means.
+fn state(path: &Path) -> Vec<(String, Vec<u8>, std::time::SystemTime)> {
+    let entries = fs::read_dir(path).expect("list");
+    let mut state: Vec<_> = entries
+        .map(|entry| {
+            let entry = entry.expect("list");
+            let content = fs::read(entry.path()).unwrap_or_default();
+            let modified = entry.metadata().expect("there").modified().expect("known");
+            (entry.file_name().display().to_string(), content, modified)
+        })
+        .collect();
+    state.sort();
+    state
+}
+
+#[test]
+fn a_new_folder_is_made_for_its_owner_only_and_opened_again() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let path = folder.path().join("deep/data");
+    let data = DataDir::open(&path).expect("made");
+    assert_eq!((mode(&path), data.path(), data.exposed_mode()), (0o700, &*path, None));
+    assert_eq!(fs::read_to_string(path.join("FORMAT")).expect("there"), "mnemosyne-data 1\n");
+    assert_eq!(mode(&path.join("FORMAT")), 0o600);
+    let backend = data.backend();
+    backend.open("file", OpenMode::CreateNew).expect("create");
+    drop(data);
+    let data = DataDir::open(&path).expect("opened again");
+    assert_eq!(data.backend().list("").expect("list"), ["FORMAT", "file", "lock"]);
+}
+
+#[test]
+fn a_second_node_is_refused_and_told_who_is_there() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let path = folder.path().join("data");
+    let data = DataDir::open(&path).expect("made");
+    let before = state(&path);
+    for refused in [DataDir::open(&path), DataDir::open_to_read(&path)] {
+        let error = refused.expect_err("in use");
+        let holder = format!("process {}", std::process::id());
+        assert!(error.to_string().ends_with(&holder), "{error}");
+        assert!(matches!(error, DataDirError::Locked { .. }));
+    }
+    assert_eq!(state(&path), before);
+    drop(data);
+    let one = DataDir::open_to_read(&path).expect("readers share");
+    let two = DataDir::open_to_read(&path).expect("readers share");
+    let error = DataDir::open(&path).expect_err("a node does not share");
+    assert!(error.to_string().contains("another process"), "{error}");
+    drop((one, two));
+    DataDir::open(&path).expect("free again");
+}
+
+#[test]
+fn a_newer_format_is_refused_before_anything_is_touched() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let path = folder.path();
+    fs::write(path.join("FORMAT"), "mnemosyne-data 2\n").expect("write");
+    let before = state(path);
+    for refused in [DataDir::open(path), DataDir::open_to_read(path)] {
+        let error = refused.expect_err("newer");
+        assert!(matches!(error, DataDirError::NewerFormat { found: 2, supported: 1, .. }), "{error}");
+    }
+    assert_eq!(state(path), before);
+}
+
+#[test]
+fn a_folder_of_something_else_is_refused() {
+    for (name, content) in [("notes.txt", "hello"), ("FORMAT", "text/plain"), ("FORMAT", "mnemosyne-data 0")] {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        fs::write(folder.path().join(name), content).expect("write");
+        let before = state(folder.path());
+        let error = DataDir::open(folder.path()).expect_err("foreign");
+        assert!(matches!(error, DataDirError::NotADataDir { .. }), "{error}");
+        assert_eq!(state(folder.path()), before);
+    }
+    let file = tempfile::NamedTempFile::new().expect("a file for the test");
+    assert!(DataDir::open(file.path()).is_err());
+}
+
+#[test]
+fn an_interrupted_first_start_is_completed() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    fs::write(folder.path().join("lock"), "").expect("write");
+    fs::write(folder.path().join("FORMAT.tmp"), "mnemo").expect("write");
+    DataDir::open(folder.path()).expect("completed");
+    assert!(!folder.path().join("FORMAT.tmp").exists());
+}
+
+#[test]
+fn a_folder_of_another_user_is_refused() {
+    // The root folder belongs to root; whoever runs the tests as root gives a folder away instead.
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let given_away = folder.path().join("data");
+    fs::create_dir(&given_away).expect("create");
+    let path = match std::os::unix::fs::chown(&given_away, Some(12_345), None) {
+        Ok(()) => given_away.as_path(),
+        Err(_) => Path::new("/"),
+    };
+    let error = DataDir::open(path).expect_err("foreign");
+    assert!(matches!(error, DataDirError::Foreign { .. }), "{error}");
+    assert!(matches!(DataDir::open_to_read(path), Err(DataDirError::Foreign { .. })));
+}
+
+#[test]
+fn readers_create_nothing() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let missing = folder.path().join("data");
+    for path in [folder.path(), missing.as_path()] {
+        let error = DataDir::open_to_read(path).expect_err("missing");
+        assert!(matches!(error, DataDirError::Missing { .. }), "{error}");
+    }
+    assert!(state(folder.path()).is_empty());
+}
+
+#[test]
+fn an_open_door_is_told() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let path = folder.path().join("data");
+    drop(DataDir::open(&path).expect("made"));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("permissions");
+    let data = DataDir::open(&path).expect("opened");
+    assert_eq!(data.exposed_mode(), Some(0o755));
+}
