@@ -1,0 +1,122 @@
+//! The request to stop an attempt.
+//!
+//! A file says what is wanted and a FIFO says that it is there. The file is
+//! what counts: it survives the node that wrote it and is read by a shim that
+//! started late. The FIFO only saves the wait until the shim looks by itself.
+//! (Signals would need a handler, which cannot be installed without `unsafe`;
+//! inotify has a limit of 128 watchers a user, below the size of a fleet.)
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{CONTROL_FIFO, FILE_MODE, STOP_FILE, read_if_there, write_whole};
+
+/// How an attempt is to be stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopMode {
+    /// SIGTERM to everything, the grace of the spec, then SIGKILL.
+    Polite,
+    /// SIGKILL to everything at once.
+    Now,
+}
+
+impl StopMode {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Polite => "polite",
+            Self::Now => "now",
+        }
+    }
+}
+
+/// Asks the shim of an attempt to stop it. `Now` may follow `Polite`; a
+/// `Polite` that follows `Now` changes nothing.
+///
+/// # Errors
+/// When the request cannot be written; a shim that is gone is no error.
+pub fn request_stop(dir: &Path, mode: StopMode) -> io::Result<()> {
+    if read_request(dir)? < Some(mode) {
+        write_whole(&dir.join(STOP_FILE), mode.as_str().as_bytes())?;
+    }
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    match rustix::fs::open(dir.join(CONTROL_FIFO), flags, Mode::empty()) {
+        Ok(fifo) => {
+            // A full FIFO has woken the shim up already.
+            let _ = rustix::io::write(&fifo, b"s");
+            Ok(())
+        }
+        // No shim yet, or no longer: the file tells it, if it ever comes.
+        Err(Errno::NOENT | Errno::NXIO) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The request that stands, if any.
+fn read_request(dir: &Path) -> io::Result<Option<StopMode>> {
+    let bytes = read_if_there(dir, STOP_FILE)?;
+    // Whoever wrote something else than a word of ours wanted it to end, too.
+    Ok(bytes.map(|bytes| if bytes.starts_with(b"now") { StopMode::Now } else { StopMode::Polite }))
+}
+
+/// The shim's end: notices requests.
+#[derive(Debug)]
+pub(crate) struct StopWatch {
+    dir: PathBuf,
+    fifo: OwnedFd,
+}
+
+impl StopWatch {
+    /// Creates the FIFO and starts to listen. Requests made before are seen as well.
+    pub(crate) fn new(dir: &Path) -> io::Result<Self> {
+        let path = dir.join(CONTROL_FIFO);
+        match rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(FILE_MODE), 0) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // Open for reading and writing: the FIFO then never reports that its last writer left.
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        Ok(Self { dir: dir.to_owned(), fifo: rustix::fs::open(path, flags, Mode::empty())? })
+    }
+
+    /// The request that stands; forgets that it was woken up for it.
+    pub(crate) fn requested(&self) -> Option<StopMode> {
+        let mut ignored = [0_u8; 64];
+        while matches!(rustix::io::read(&self.fifo, &mut ignored), Ok(count) if count == ignored.len()) {}
+        // An unreadable file is read again at the next look, a second later.
+        read_request(&self.dir).unwrap_or(None)
+    }
+
+    /// Readable when there is a new request.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fifo.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_seen_whether_it_comes_before_or_after_the_watch() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        request_stop(dir.path(), StopMode::Polite).expect("asked without a shim");
+        let watch = StopWatch::new(dir.path()).expect("a watch");
+        assert_eq!(watch.requested(), Some(StopMode::Polite));
+        request_stop(dir.path(), StopMode::Now).expect("asked");
+        assert_eq!(watch.requested(), Some(StopMode::Now));
+    }
+
+    #[test]
+    fn now_is_not_softened_by_a_later_polite_request() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let watch = StopWatch::new(dir.path()).expect("a watch");
+        assert_eq!(watch.requested(), None);
+        request_stop(dir.path(), StopMode::Now).expect("asked");
+        request_stop(dir.path(), StopMode::Polite).expect("asked");
+        assert_eq!(watch.requested(), Some(StopMode::Now));
+    }
+}
