@@ -1,0 +1,65 @@
+//! The state as it is on disk, read without taking part in the cluster: for
+//! commands that only look while no node runs.
+
+use std::io;
+
+use mnemosyne_core::orchestration::Orchestration;
+use mnemosyne_persistence::{Log, SnapshotStore};
+use openraft::EntryPayload;
+use thiserror::Error;
+
+use crate::log_store::decode;
+use crate::observer::{Applied, Observer};
+use crate::snapshots::Snapshots;
+use crate::types::Entry;
+
+/// Encoded bytes read at a time.
+const READ_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Why the state could not be read.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    /// The snapshot or a record cannot be read.
+    #[error("cannot read the state from disk")]
+    Io(#[from] io::Error),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] mnemosyne_persistence::LogError),
+}
+
+/// The latest snapshot with all entries of the log after it. Valid where the
+/// whole log is committed, as it is in a cluster of one.
+///
+/// # Errors
+/// When something on disk cannot be read.
+pub fn replay(
+    log: &Log,
+    snapshots: SnapshotStore,
+    observer: &mut dyn Observer,
+) -> Result<Orchestration, ReplayError> {
+    let mut state = match Snapshots::new(snapshots).latest()? {
+        Some((_, snapshot)) => snapshot.restore()?,
+        None => Orchestration::new(),
+    };
+    let bounds = log.bounds();
+    let mut next = bounds.first.max(state.applied() + 1);
+    while next < bounds.next {
+        let read = log.read(next..bounds.next, READ_BYTES_MAX)?;
+        let Some(last) = read.last() else { break };
+        next = last.index + 1;
+        for entry in read {
+            let index = entry.index;
+            let entry: Entry = decode(&entry.payload)?;
+            if let EntryPayload::Normal(proposal) = entry.payload {
+                let output = state.apply(index, &proposal.0);
+                if let Some(divergence) = output.divergence {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, divergence).into());
+                }
+                let applied = Applied { index, events: output.events, effects: output.effects, replayed: true };
+                observer.applied(&state, applied);
+            }
+            state.skip_to(index);
+        }
+    }
+    Ok(state)
+}

@@ -1,0 +1,184 @@
+//! The consensus library's own suite over our stores, and members that are
+//! stopped, killed and started again.
+
+use std::io;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+
+use mnemosyne_core::command::{Batch, Command, OnExisting, Submission};
+use mnemosyne_core::id::NodeId;
+use mnemosyne_core::invariant;
+use mnemosyne_core::orchestration::Orchestration;
+use mnemosyne_core::reply::Reply;
+use mnemosyne_core::time::Stamp;
+use mnemosyne_core::work::payload::Payload;
+use mnemosyne_core::work::spec::{Demand, ItemSpec, PRIORITY_DEFAULT, Policy, RunSpec};
+use mnemosyne_persistence::{Log, LogOptions, MemoryBackend, SnapshotStore, StorageBackend};
+use openraft::StorageError;
+use openraft::testing::log::{StoreBuilder, Suite};
+
+use crate::log_store::LogStore;
+use crate::machine::Machine;
+use crate::snapshots::Snapshots;
+use crate::types::{StoredMembership, Types};
+use crate::{Applied, Consensus, Observer, Options, replay};
+
+/// Counts what it sees.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<Vec<(u64, bool)>>>);
+
+impl Observer for Seen {
+    fn applied(&mut self, _state: &Orchestration, applied: Applied) {
+        self.0.lock().expect("not poisoned").push((applied.index, applied.replayed));
+    }
+
+    fn before_snapshot(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn open_log(backend: &Arc<dyn StorageBackend>) -> Log {
+    Log::open(Arc::clone(backend), "log", LogOptions::default()).expect("the log opens")
+}
+
+fn open_snapshots(backend: &Arc<dyn StorageBackend>) -> SnapshotStore {
+    SnapshotStore::open(Arc::clone(backend), "snapshots").expect("the snapshots open")
+}
+
+struct Stores;
+
+impl StoreBuilder<Types, LogStore, Machine> for Stores {
+    async fn build(&self) -> Result<((), LogStore, Machine), StorageError<Types>> {
+        let backend: Arc<dyn StorageBackend> = Arc::new(MemoryBackend::new());
+        let since_snapshot = Arc::new(AtomicU64::new(0));
+        let machine = Machine {
+            state: Orchestration::new(),
+            last_applied: None,
+            membership: StoredMembership::default(),
+            snapshots: Snapshots::new(open_snapshots(&backend)),
+            observer: Arc::new(Mutex::new(Seen::default())),
+            replay_until: 0,
+            since_snapshot: Arc::clone(&since_snapshot),
+        };
+        Ok(((), LogStore::new(open_log(&backend), since_snapshot), machine))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stores_pass_the_suite_of_the_consensus_library() {
+    Suite::test_all(Stores).await.expect("every case passes");
+}
+
+async fn start(backend: &Arc<dyn StorageBackend>, seen: &Seen, snapshot_bytes: u64) -> Consensus {
+    let options = Options {
+        node: NodeId(1),
+        log: open_log(backend),
+        snapshots: open_snapshots(backend),
+        observer: Box::new(seen.clone()),
+        snapshot_bytes,
+    };
+    Consensus::open(options).await.expect("a member starts from its own files")
+}
+
+fn submission(name: String) -> Command {
+    let item = ItemSpec {
+        name: "only".into(),
+        needs: Box::default(),
+        policy: 0,
+        demand: 0,
+        group: None,
+        priority: PRIORITY_DEFAULT,
+        estimate: None,
+        key: None,
+        task: Payload::Inline(vec![7; 100].into()),
+    };
+    let spec = RunSpec {
+        name: name.into(),
+        namespace: "default".into(),
+        key: None,
+        digest: [0; 32],
+        context: Payload::empty(),
+        policies: vec![Policy::default()],
+        demands: vec![Demand::default()],
+        groups: Vec::new(),
+        items: vec![item],
+    };
+    Command::Submit(Submission { spec, existing: OnExisting::New })
+}
+
+async fn submit(member: &Consensus, number: u64) {
+    let stamp = Stamp::from_millis(1_000_000 + number);
+    let batch = Batch { stamp, commands: vec![submission(format!("run {number}"))] };
+    let replies = member.propose(batch).await.expect("a single member leads");
+    assert!(matches!(replies[..], [Reply::Submitted { items: 1, existing: false, .. }]), "{replies:?}");
+}
+
+/// Index, hash and number of items, with every invariant checked.
+async fn look(member: &Consensus) -> (u64, u64) {
+    let looked = member.query(|state| {
+        invariant::check(state).expect("every invariant holds");
+        (state.hash().0, state.status().totals.submitted)
+    });
+    looked.await.expect("a running member answers")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_answered_is_there_after_a_restart() {
+    let backend: Arc<dyn StorageBackend> = Arc::new(MemoryBackend::new());
+    let seen = Seen::default();
+    let member = start(&backend, &seen, u64::MAX).await;
+    for number in 0..100 {
+        submit(&member, number).await;
+    }
+    let before = look(&member).await;
+    member.close().await.expect("closed in order");
+
+    let seen = Seen::default();
+    let member = start(&backend, &seen, u64::MAX).await;
+    assert_eq!(look(&member).await, before);
+    let replayed = seen.0.lock().expect("not poisoned").clone();
+    assert_eq!(replayed.len(), 100, "every entry is seen again");
+    assert!(replayed.iter().all(|(_, replayed)| *replayed), "and marked as one of before");
+    submit(&member, 100).await;
+    assert_eq!(seen.0.lock().expect("not poisoned").last().map(|(_, replayed)| *replayed), Some(false));
+    member.close().await.expect("closed in order");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn snapshots_replace_the_log_they_cover() {
+    let backend: Arc<dyn StorageBackend> = Arc::new(MemoryBackend::new());
+    let member = start(&backend, &Seen::default(), 10_000).await;
+    for number in 0..1_000 {
+        submit(&member, number).await;
+    }
+    member.snapshot().await.expect("asked for");
+    let log = open_bounds(&member).await;
+    assert!(log > 500, "most of the log is gone, its first entry is {log}");
+    let before = look(&member).await;
+    member.close().await.expect("closed in order");
+
+    let read = replay(&open_log(&backend), open_snapshots(&backend), &mut Seen::default()).expect("readable");
+    assert_eq!(
+        (read.hash().0, read.status().totals.submitted),
+        before,
+        "reading alone leads to the same state"
+    );
+
+    let seen = Seen::default();
+    let member = start(&backend, &seen, 10_000).await;
+    assert_eq!(look(&member).await, before);
+    assert!(seen.0.lock().expect("not poisoned").len() < 500, "only what the snapshot lacks is applied again");
+    member.close().await.expect("closed in order");
+}
+
+/// The first entry of the log, once purging has caught up.
+async fn open_bounds(member: &Consensus) -> u64 {
+    for number in 1_000..2_000 {
+        let first = member.log_first();
+        if first > 500 {
+            return first;
+        }
+        submit(member, number).await;
+    }
+    member.log_first()
+}
