@@ -1,0 +1,221 @@
+//! A handle to a node, in this process or another one.
+
+use std::sync::Arc;
+
+use mnemosyne_core::command::{Submission, Target};
+use mnemosyne_core::event::EventRecord;
+use mnemosyne_core::id::{ItemId, RunId};
+use mnemosyne_core::reply::{Refusal, Reply};
+use mnemosyne_core::view::{ItemDetail, ItemFilter, ItemView, RunView, StatusView};
+use mnemosyne_core::why::Why;
+use thiserror::Error;
+
+use crate::client::Connection;
+use crate::endpoint::Endpoint;
+use crate::request::{Answer, Found, Output, OutputQuery, Request};
+
+/// A way to talk to a node. Clones talk to the same one.
+#[derive(Clone)]
+pub struct Handle(Link);
+
+#[derive(Clone)]
+enum Link {
+    Local(Arc<dyn Endpoint>),
+    Remote(Arc<Connection>),
+}
+
+/// Why a request was not answered as asked.
+#[derive(Debug, Error)]
+pub enum CallError {
+    /// The node refused it, and changed nothing.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The node could not do it.
+    #[error("{0}")]
+    Failed(String),
+    /// The node cannot be reached any more.
+    #[error("the node cannot be reached")]
+    Unreachable(#[source] std::io::Error),
+    /// The node speaks another language: it is of another version.
+    #[error("the node answered something unexpected; is it of the same version?")]
+    Unexpected,
+}
+
+macro_rules! ask {
+    ($self:ident, $request:expr, $answer:ident) => {
+        match $self.call($request).await? {
+            Answer::$answer(answer) => Ok(answer),
+            _ => Err(CallError::Unexpected),
+        }
+    };
+}
+
+impl Handle {
+    /// A handle to a node in this process.
+    pub fn local(endpoint: Arc<dyn Endpoint>) -> Self {
+        Self(Link::Local(endpoint))
+    }
+
+    pub(crate) fn remote(connection: Connection) -> Self {
+        Self(Link::Remote(Arc::new(connection)))
+    }
+
+    /// Asks the node.
+    ///
+    /// # Errors
+    /// When the node cannot be reached, could not do it, or refused.
+    pub async fn call(&self, request: Request) -> Result<Answer, CallError> {
+        let answer = match &self.0 {
+            Link::Local(endpoint) => endpoint.call(request).await,
+            Link::Remote(connection) => connection.call(request).await.map_err(CallError::Unreachable)?,
+        };
+        match answer {
+            Answer::Failed(text) => Err(CallError::Failed(text)),
+            Answer::Reply(Reply::Refused(refusal)) => Err(CallError::Refused(refusal)),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Submits a run: its id, how many items it has, and whether it existed before.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn submit(&self, submission: Submission) -> Result<(RunId, u32, bool), CallError> {
+        match self.call(Request::Submit(Box::new(submission))).await? {
+            Answer::Reply(Reply::Submitted { run, items, existing }) => Ok((run, items, existing)),
+            _ => Err(CallError::Unexpected),
+        }
+    }
+
+    /// Cancels; says how many items are concerned.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn cancel(&self, target: Target, reason: String) -> Result<u32, CallError> {
+        self.change(Request::Cancel(target, reason)).await
+    }
+
+    /// Sends a request that changes items; says how many.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn change(&self, request: Request) -> Result<u32, CallError> {
+        match self.call(request).await? {
+            Answer::Reply(Reply::Changed { items }) => Ok(items),
+            _ => Err(CallError::Unexpected),
+        }
+    }
+
+    /// What an id stands for.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn find(&self, text: &str) -> Result<Found, CallError> {
+        ask!(self, Request::Find(text.to_owned()), Found)
+    }
+
+    /// A list of items.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn items(&self, filter: ItemFilter) -> Result<Vec<ItemView>, CallError> {
+        ask!(self, Request::Items(filter), Items)
+    }
+
+    /// One item.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn item(&self, item: ItemId) -> Result<ItemDetail, CallError> {
+        ask!(self, Request::Item(item), Item).map(|detail| *detail)
+    }
+
+    /// Why an item stands where it stands.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn why(&self, item: ItemId) -> Result<Why, CallError> {
+        ask!(self, Request::Why(item), Why)
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn run(&self, run: RunId) -> Result<RunView, CallError> {
+        ask!(self, Request::Run(run), Run)
+    }
+
+    /// The latest runs.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn runs(&self, limit: usize) -> Result<Vec<RunView>, CallError> {
+        ask!(self, Request::Runs(limit), Runs)
+    }
+
+    /// The state in numbers.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn status(&self) -> Result<StatusView, CallError> {
+        ask!(self, Request::Status, Status).map(|status| *status)
+    }
+
+    /// Events after a number.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn events(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, CallError> {
+        ask!(self, Request::Events { after, limit }, Events)
+    }
+
+    /// A part of what an attempt wrote.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn output(&self, query: OutputQuery) -> Result<Output, CallError> {
+        ask!(self, Request::Output(query), Output)
+    }
+
+    /// Content of a blob.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn blob(&self, hash: [u8; 32]) -> Result<Vec<u8>, CallError> {
+        ask!(self, Request::Blob(hash), Blob)
+    }
+
+    /// Ends the node.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn shutdown(&self, stop_agents: bool) -> Result<(), CallError> {
+        self.call(Request::Shutdown { stop_agents }).await.map(|_| ())
+    }
+
+    /// Number of the latest event that was heard of.
+    #[must_use]
+    pub fn latest_event(&self) -> u64 {
+        match &self.0 {
+            Link::Local(endpoint) => *endpoint.latest_event().borrow(),
+            Link::Remote(connection) => connection.latest_event(),
+        }
+    }
+
+    /// Returns once there is an event after `seq`.
+    ///
+    /// # Errors
+    /// When the node cannot be reached any more.
+    pub async fn wait_event(&self, seq: u64) -> Result<u64, CallError> {
+        match &self.0 {
+            Link::Local(endpoint) => {
+                let mut latest = endpoint.latest_event();
+                let found = latest.wait_for(|latest| *latest > seq).await;
+                let gone = |_| CallError::Unreachable(std::io::ErrorKind::NotConnected.into());
+                found.map(|found| *found).map_err(gone)
+            }
+            Link::Remote(connection) => connection.wait_event(seq).await.map_err(CallError::Unreachable),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! How anyone talks to a running node: requests, answers, and the stream of events.
+//!
+//! A [`Handle`] is the same thing inside the node's process and outside of it.
+//! Inside, it calls the node directly. Outside, it speaks over a Unix socket in
+//! the data directory, which only its owner can open.
+//!
+//! The crate carries requests; it decides nothing and knows no file but the socket.
+
+mod client;
+mod endpoint;
+mod handle;
+mod request;
+mod server;
+mod wire;
+
+pub use client::connect;
+pub use endpoint::Endpoint;
+pub use handle::{CallError, Handle};
+pub use request::{Answer, Found, Output, OutputQuery, OutputStream, Request};
+pub use server::{Server, serve};
+
+/// Name of the socket in the data directory.
+pub const SOCKET: &str = "control.sock";

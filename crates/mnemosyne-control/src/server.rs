@@ -1,0 +1,91 @@
+//! The node's side of the socket.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::SOCKET;
+use crate::endpoint::Endpoint;
+use crate::wire::{Call, Return, VERSION, receive, send};
+
+/// Connections that are served at the same time; further ones wait.
+const CONNECTIONS_MAX: usize = 256;
+
+/// A socket that is being served.
+pub struct Server {
+    task: JoinHandle<()>,
+    path: PathBuf,
+}
+
+/// Serves the socket of a data directory. The caller holds the directory's
+/// lock, so a socket that is already there belongs to a process that is gone.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub fn serve(data_dir: &Path, endpoint: Arc<dyn Endpoint>) -> io::Result<Server> {
+    let path = data_dir.join(SOCKET);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let (short, _folder) = short_path(data_dir)?;
+    let listener = UnixListener::bind(short)?;
+    fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+    Ok(Server { task: tokio::spawn(accept(listener, endpoint)), path })
+}
+
+impl Server {
+    /// Stops serving and removes the socket.
+    pub async fn close(self) {
+        self.task.abort();
+        let _ = self.task.await;
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// The socket's path in a form that fits into a socket address, however deep
+/// the data directory lies, and the open folder that makes it valid.
+pub(crate) fn short_path(data_dir: &Path) -> io::Result<(PathBuf, File)> {
+    let folder = File::open(data_dir)?;
+    Ok((PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd())), folder))
+}
+
+async fn accept(listener: UnixListener, endpoint: Arc<dyn Endpoint>) {
+    let mut connections = JoinSet::new();
+    loop {
+        if connections.len() >= CONNECTIONS_MAX {
+            connections.join_next().await;
+        }
+        // An error here concerns one connection that is gone already.
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        connections.spawn(converse(stream, Arc::clone(&endpoint)));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// Serves one connection until it is closed or breaks.
+async fn converse(mut stream: UnixStream, endpoint: Arc<dyn Endpoint>) {
+    while let Ok(Some(call)) = receive::<Call>(&mut stream).await {
+        let answer = match call {
+            Call::Hello(_) => Return::Hello(VERSION),
+            Call::Request(request) => Return::Answer(endpoint.call(request).await),
+            Call::WaitEvent(seq) => {
+                let mut latest = endpoint.latest_event();
+                let found = latest.wait_for(|latest| *latest > seq).await.map(|latest| *latest);
+                match found {
+                    Ok(latest) => Return::Event(latest),
+                    Err(_) => return,
+                }
+            }
+        };
+        if send(&mut stream, &answer).await.is_err() {
+            return;
+        }
+    }
+}

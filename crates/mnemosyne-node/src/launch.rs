@@ -1,0 +1,269 @@
+//! From an order to what the shim is given: command, environment, folder.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mnemosyne_agents::{LaunchSpec, StdinSource, environment, item_folder};
+use mnemosyne_core::hash::mix;
+use mnemosyne_core::id::NodeId;
+use mnemosyne_core::plan::expand_outputs;
+use mnemosyne_core::view::Order;
+use mnemosyne_core::work::task::{Action, RunContext, TaskSpec, Workspace};
+use serde_json::Value;
+use thiserror::Error;
+
+/// Name of the file in the attempt folder into which an agent writes its outputs.
+pub(crate) const OUTPUTS_FILE: &str = "outputs.json";
+/// Name of the file in the attempt folder that holds the prompt.
+const PROMPT_FILE: &str = "prompt.txt";
+/// Name of the folder for artifacts in the item's folder.
+const ARTIFACTS_DIR: &str = "artifacts";
+
+/// How an agent of kind `cli` is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AgentDefinition {
+    /// Program and arguments; `{prompt}`, `{prompt_file}` and `{session}` are replaced.
+    pub command: Vec<String>,
+    /// How the prompt is handed over.
+    pub prompt: PromptBy,
+    /// Names of environment variables it gets beside the usual ones.
+    pub env_allow: Vec<String>,
+}
+
+/// How a prompt is handed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PromptBy {
+    /// On standard input, which is closed afterwards.
+    #[default]
+    Stdin,
+    /// In place of `{prompt}` in an argument, or as the last argument after `--`.
+    Argument,
+    /// As a file whose path replaces `{prompt_file}`.
+    File,
+}
+
+/// Everything a launch depends on beside the order.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) node: NodeId,
+    /// The attempt's folder.
+    pub(crate) dir: &'a Path,
+    /// The folder below which items have folders of their own.
+    pub(crate) items: &'a Path,
+    pub(crate) agents: &'a BTreeMap<String, AgentDefinition>,
+    /// Outputs of the items before this one, by name.
+    pub(crate) outputs: &'a BTreeMap<String, Value>,
+    pub(crate) parent_env: Vec<(std::ffi::OsString, std::ffi::OsString)>,
+    pub(crate) output_head: u64,
+    pub(crate) output_tail: u64,
+}
+
+/// Why an attempt cannot be launched. Trying again would not help.
+#[derive(Debug, Error)]
+pub(crate) enum LaunchError {
+    /// The definition of the agent is not there.
+    #[error("this node has no agent {0:?}")]
+    UnknownAgent(String),
+    /// A template cannot be filled in.
+    #[error("in {place}: {problem}")]
+    Template { place: &'static str, problem: String },
+    /// A value would be read as an option.
+    #[error(
+        "the argument {0:?} starts with `-` where a value is expected; put `--` before it in the agent's command"
+    )]
+    OptionLike(String),
+    /// A folder or file cannot be made.
+    #[error("cannot prepare {what}: {source}")]
+    Io { what: &'static str, source: io::Error },
+    /// The feature is not there.
+    #[error("{0}")]
+    Unsupported(&'static str),
+}
+
+/// What identifies every process of an attempt: its folder. Items and tokens of
+/// two data directories on one machine can be the same, folders cannot.
+fn cookie(dir: &Path) -> String {
+    dir.to_string_lossy().into_owned()
+}
+
+/// Prepares the folders of an attempt and says what to run in them.
+pub(crate) fn prepare(
+    order: &Order,
+    task: &TaskSpec,
+    context: &RunContext,
+    around: &Surroundings<'_>,
+) -> Result<LaunchSpec, LaunchError> {
+    let io = |what| move |source| LaunchError::Io { what, source };
+    let folder =
+        item_folder(around.items, &order.item.run.to_string(), &order.name).map_err(io("the item's folder"))?;
+    let artifacts = folder.join(ARTIFACTS_DIR);
+    std::fs::create_dir_all(&artifacts).map_err(io("the artifacts folder"))?;
+    let base = match task.workspace {
+        Workspace::None => PathBuf::from(&context.base_dir),
+        Workspace::Folder => folder,
+        Workspace::Worktree => {
+            return Err(LaunchError::Unsupported("worktrees are not supported by this version"));
+        }
+    };
+    let cwd = task.workdir.as_ref().map_or(base.clone(), |workdir| base.join(workdir));
+
+    let (argv, stdin, allow) = command(order, task, around)?;
+    let mut spec = LaunchSpec::new(argv, cwd, cookie(around.dir));
+    spec.stdin = stdin;
+    spec.env = environment(around.parent_env.iter().cloned(), &allow);
+    for (name, value) in context.env.iter().chain(&task.env) {
+        spec.env.insert(name.clone(), expand(value, around.outputs, "env")?);
+    }
+    spec.env.extend(identity(order, around, &artifacts));
+    spec.grace_ms = order.policy.grace.as_millis();
+    spec.output_head_bytes = around.output_head;
+    spec.output_tail_bytes = around.output_tail;
+    // The core enforces the run timeout while a node lives; the shim does when none does.
+    spec.run_limit_ms = order.policy.timeouts.run.map(|limit| limit.as_millis().saturating_add(5_000));
+    Ok(spec)
+}
+
+/// Program, arguments, standard input, and names of the environment the agent may have.
+fn command(
+    order: &Order,
+    task: &TaskSpec,
+    around: &Surroundings<'_>,
+) -> Result<(Vec<String>, StdinSource, Vec<String>), LaunchError> {
+    match &task.action {
+        Action::Shell(line) => {
+            Ok((vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()], StdinSource::Null, Vec::new()))
+        }
+        Action::Argv(argv) => {
+            let argv = argv.iter().map(|argument| expand(argument, around.outputs, "run"));
+            Ok((argv.collect::<Result<_, _>>()?, StdinSource::Null, Vec::new()))
+        }
+        Action::Prompt(text) => {
+            let name = order.agent.as_deref().unwrap_or_default();
+            let agent = around.agents.get(name).ok_or_else(|| LaunchError::UnknownAgent(name.to_owned()))?;
+            let prompt = expand(text, around.outputs, "prompt")?;
+            let (argv, stdin) = call(agent, &prompt, order, around.dir)?;
+            Ok((argv, stdin, agent.env_allow.clone()))
+        }
+    }
+}
+
+/// The command line of an agent with the prompt handed over as it wants it.
+fn call(
+    agent: &AgentDefinition,
+    prompt: &str,
+    order: &Order,
+    dir: &Path,
+) -> Result<(Vec<String>, StdinSource), LaunchError> {
+    let file = dir.join(PROMPT_FILE);
+    let in_file = agent.prompt == PromptBy::File;
+    if in_file {
+        std::fs::write(&file, prompt).map_err(|source| LaunchError::Io { what: "the prompt file", source })?;
+    }
+    let session = session_of(order);
+    let mut argv = Vec::with_capacity(agent.command.len() + 2);
+    let mut placed = false;
+    for template in &agent.command {
+        if template == "{prompt}" {
+            let after_separator = argv.last().is_some_and(|last| last == "--");
+            let is_value = argv.last().is_some_and(|last: &String| last.starts_with('-') && last != "-");
+            if prompt.starts_with('-') && !after_separator && !is_value {
+                return Err(LaunchError::OptionLike(prompt.chars().take(40).collect()));
+            }
+        }
+        placed |= template.contains("{prompt}");
+        argv.push(fill(
+            template,
+            &[("prompt", prompt), ("prompt_file", &file.to_string_lossy()), ("session", &session)],
+        ));
+    }
+    if agent.prompt == PromptBy::Argument && !placed {
+        argv.extend(["--".to_owned(), prompt.to_owned()]);
+    }
+    let stdin = match agent.prompt {
+        PromptBy::Stdin => StdinSource::Inline(prompt.to_owned()),
+        PromptBy::Argument | PromptBy::File => StdinSource::Null,
+    };
+    Ok((argv, stdin))
+}
+
+/// Replaces `{name}` by its value, once, from left to right: what a value
+/// contains is never replaced again.
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::new();
+    let mut rest = template;
+    'text: while let Some(at) = rest.find('{') {
+        filled.push_str(&rest[..at]);
+        rest = &rest[at..];
+        for (name, value) in values {
+            if let Some(after) = rest[1..].strip_prefix(name).and_then(|after| after.strip_prefix('}')) {
+                filled.push_str(value);
+                rest = after;
+                continue 'text;
+            }
+        }
+        filled.push('{');
+        rest = &rest[1..];
+    }
+    filled + rest
+}
+
+fn expand(text: &str, outputs: &BTreeMap<String, Value>, place: &'static str) -> Result<String, LaunchError> {
+    expand_outputs(text, &|name| outputs.get(name))
+        .map_err(|error| LaunchError::Template { place, problem: error.to_string() })
+}
+
+/// What an agent process is told about itself.
+fn identity(order: &Order, around: &Surroundings<'_>, artifacts: &Path) -> BTreeMap<String, String> {
+    let outputs = around.dir.join(OUTPUTS_FILE);
+    [
+        ("MNEMOSYNE_ITEM_ID", order.item.to_string()),
+        ("MNEMOSYNE_ITEM_NAME", order.name.to_string()),
+        ("MNEMOSYNE_RUN_ID", order.item.run.to_string()),
+        ("MNEMOSYNE_NAMESPACE", order.namespace.to_string()),
+        ("MNEMOSYNE_ATTEMPT", order.attempt.to_string()),
+        ("MNEMOSYNE_FENCING_TOKEN", order.token.to_string()),
+        ("MNEMOSYNE_NODE_ID", around.node.to_string()),
+        ("MNEMOSYNE_OUTPUT_FILE", outputs.to_string_lossy().into_owned()),
+        ("MNEMOSYNE_ARTIFACTS_DIR", artifacts.to_string_lossy().into_owned()),
+        ("TRACEPARENT", traceparent(order)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// W3C trace context: one trace a run, one span an attempt, both derived from
+/// their ids, so that whoever exports the trace later arrives at the same ones.
+fn traceparent(order: &Order) -> String {
+    let run = order.item.run.as_u64();
+    let (high, low) = (mix(run), mix(run ^ 1));
+    let span = mix(order.token.0 ^ high);
+    format!("00-{high:016x}{low:016x}-{span:016x}-01")
+}
+
+/// A UUID (version 8: our own rule) that names the agent's conversation, the
+/// same for every attempt of an item.
+fn session_of(order: &Order) -> String {
+    let high = mix(order.item.run.as_u64());
+    let low = mix(high ^ u64::from(order.item.position));
+    format!(
+        "{:08x}-{:04x}-8{:03x}-{:04x}-{:012x}",
+        high >> 32,
+        (high >> 16) & 0xffff,
+        high & 0xfff,
+        (low >> 48) & 0x3fff | 0x8000,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_replaced_once() {
+        let values = [("prompt", "say {session}"), ("session", "s1")];
+        assert_eq!(fill("{prompt}", &values), "say {session}");
+        assert_eq!(fill("--id={session}!", &values), "--id=s1!");
+        assert_eq!(fill("{unknown} {", &values), "{unknown} {");
+    }
+}

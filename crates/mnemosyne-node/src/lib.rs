@@ -1,0 +1,35 @@
+//! The shell around the core: the only place with a wall clock.
+//!
+//! ```text
+//!            requests                         events, effects
+//!   Handle ───────────▶ proposer ──▶ log ──▶ apply ──▶ observer ─┬─▶ history
+//!                          ▲                                     ├─▶ those who wait for events
+//!                          │ reports, ticks                      ├─▶ ticker (next deadline)
+//!                          └──────────── executor ◀──────────────┘   orders for this node
+//!                                           │ shims
+//! ```
+//! Whatever happens outside comes in as a command through the proposer; what
+//! is to be done comes out as an effect after it is committed. The node keeps
+//! no state of its own that could not be rebuilt from the log and the
+//! processes that run.
+
+mod clock;
+mod endpoint;
+mod executor;
+mod info;
+mod janitor;
+mod launch;
+mod node;
+mod observer;
+mod process;
+mod proposer;
+mod runner;
+mod stores;
+mod ticker;
+
+pub use info::NodeInfo;
+pub use launch::{AgentDefinition, PromptBy};
+pub use node::{Node, NodeError, Options, Part, Work};
+pub use process::{ProcessOptions, ProcessRunner};
+pub use runner::{Report, Runner, Stop, StopKind};
+pub use stores::{Stores, StoresError, StoresOptions};

@@ -1,0 +1,310 @@
+//! One running node.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use mnemosyne_consensus::{Consensus, OpenError, ProposeError};
+use mnemosyne_control::{Handle, Server};
+use mnemosyne_core::command::Command;
+use mnemosyne_core::id::{NodeId, SessionId};
+use mnemosyne_core::node::NodeFacts;
+use mnemosyne_core::reply::Reply;
+use mnemosyne_core::settings::Settings;
+use mnemosyne_core::view::Order;
+use thiserror::Error;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::endpoint::NodeEndpoint;
+use crate::executor::{self, Instruction};
+use crate::info::NodeInfo;
+use crate::janitor;
+use crate::observer::Outlet;
+use crate::process::{OutputsBefore, ProcessOptions, ProcessRunner};
+use crate::proposer::Proposer;
+use crate::runner::{Runner, StopKind};
+use crate::stores::Stores;
+use crate::ticker;
+
+/// What a node is made of.
+pub struct Options {
+    /// Its stores, opened.
+    pub stores: Stores,
+    /// Its identity.
+    pub node: NodeId,
+    /// What it can run.
+    pub facts: NodeFacts,
+    /// The replicated settings it wants.
+    pub settings: Settings,
+    /// Whether it takes part in the work.
+    pub part: Part,
+    /// How it runs what it is granted.
+    pub work: Work,
+    /// A snapshot is taken when the log has grown by so many bytes.
+    pub snapshot_bytes: u64,
+}
+
+/// Whether a node takes part in the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// It runs what it is granted, and looks after what it still holds.
+    Worker,
+    /// It takes requests and starts nothing; what is cancelled it stops.
+    Requests,
+}
+
+/// How a node runs what it is granted.
+pub enum Work {
+    /// Commands and agents as processes.
+    Processes(ProcessOptions),
+    /// By this runner.
+    Runner(Arc<dyn Runner>),
+}
+
+/// Why a node could not start or go on.
+#[derive(Debug, Error)]
+pub enum NodeError {
+    /// The replicated log.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The replicated log stopped.
+    #[error(transparent)]
+    Propose(#[from] ProposeError),
+    /// Its files.
+    #[error("cannot {what}")]
+    Io {
+        /// What was attempted.
+        what: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The state machine refused something the node needs.
+    #[error(transparent)]
+    Refused(#[from] mnemosyne_core::reply::Refusal),
+    /// It stopped while it was starting.
+    #[error("the node stopped while it was starting")]
+    Stopped,
+}
+
+/// A running node.
+pub struct Node {
+    consensus: Consensus,
+    proposer: Proposer,
+    endpoint: Arc<NodeEndpoint>,
+    server: Option<Server>,
+    node: NodeId,
+    session: Option<SessionId>,
+    instructions: mpsc::UnboundedSender<Instruction>,
+    tasks: Vec<JoinHandle<()>>,
+    failure: watch::Receiver<Option<String>>,
+    shutdown: watch::Receiver<Option<StopKind>>,
+    history: Arc<Mutex<mnemosyne_persistence::History>>,
+    path: PathBuf,
+    /// Held until everything else is closed.
+    dir: mnemosyne_persistence::DataDir,
+}
+
+impl Node {
+    /// Starts a node: reads its state, looks after the attempts it still
+    /// holds, and takes part in the work.
+    ///
+    /// # Errors
+    /// When its files cannot be read or its log does not start.
+    pub async fn start(options: Options) -> Result<Self, NodeError> {
+        let Options { stores, node, facts, settings, part, work, snapshot_bytes } = options;
+        let clock = Clock::start();
+        let payloads = stores.payloads();
+        let (attempts, path) = (stores.attempts(), stores.path().to_owned());
+        let Stores { dir, log, snapshots, history, .. } = stores;
+
+        let (latest_event, latest) = watch::channel(0);
+        let (deadline, next_deadline) = watch::channel(None);
+        let (instructions, told) = mpsc::unbounded_channel();
+        let retired = Arc::new(Notify::new());
+        let outlet = Outlet {
+            node,
+            history: Arc::clone(&history),
+            latest_event,
+            deadline,
+            instructions: instructions.clone(),
+            retired: Arc::clone(&retired),
+        };
+        let consensus = Consensus::open(mnemosyne_consensus::Options {
+            node,
+            log,
+            snapshots,
+            observer: Box::new(outlet),
+            snapshot_bytes,
+        })
+        .await?;
+
+        let (failed, failure) = watch::channel(None);
+        let (proposer, proposing) = Proposer::start(consensus.clone(), clock, move |text| {
+            failed.send_replace(Some(text));
+        });
+        let (ask_shutdown, shutdown) = watch::channel(None);
+        let endpoint = Arc::new(NodeEndpoint {
+            consensus: consensus.clone(),
+            proposer: proposer.clone(),
+            payloads: payloads.clone(),
+            history: Arc::clone(&history),
+            attempts,
+            latest,
+            shutdown: ask_shutdown,
+        });
+        let mut tasks = vec![proposing, tokio::spawn(ticker::tick(clock, next_deadline, proposer.clone()))];
+        let runner: Arc<dyn Runner> = match work {
+            Work::Runner(runner) => runner,
+            Work::Processes(options) => {
+                let outputs: Arc<dyn OutputsBefore> = Arc::clone(&endpoint) as _;
+                Arc::new(ProcessRunner::new(options, payloads, outputs))
+            }
+        };
+        tasks.push(tokio::spawn(executor::execute(runner, proposer.clone(), told)));
+
+        // This process holds the data directory, so whoever had a session here is gone.
+        if let Some(session) = consensus.query(move |state| state.session_of(node)).await? {
+            ask(&proposer, Command::AbandonSession { node, session }).await?;
+        }
+        ask(&proposer, Command::Configure(settings)).await?;
+        let session = match part {
+            Part::Worker => Some(join(node, facts, &consensus, &proposer, &instructions).await?),
+            Part::Requests => {
+                ask(&proposer, Command::Describe { node, facts }).await?;
+                None
+            }
+        };
+        tasks.push(tokio::spawn(janitor::keep_clean(consensus.clone(), path.clone(), retired)));
+        Ok(Self {
+            consensus,
+            proposer,
+            endpoint,
+            server: None,
+            node,
+            session,
+            instructions,
+            tasks,
+            failure,
+            shutdown,
+            history,
+            path,
+            dir,
+        })
+    }
+
+    /// A handle to this node.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle::local(Arc::clone(&self.endpoint) as _)
+    }
+
+    /// The node's session; none when it runs nothing.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        self.session
+    }
+
+    /// Counters and measures of the log.
+    #[must_use]
+    pub fn log_stats(&self) -> mnemosyne_persistence::LogStats {
+        self.consensus.log_stats()
+    }
+
+    /// Asks for a snapshot now; otherwise one is taken when the log has grown enough.
+    ///
+    /// # Errors
+    /// When the log has stopped.
+    pub async fn take_snapshot(&self) -> Result<(), NodeError> {
+        Ok(self.consensus.snapshot().await?)
+    }
+
+    /// Lets other processes of the same user talk to the node.
+    ///
+    /// # Errors
+    /// When the socket or `node.json` cannot be made.
+    pub fn serve(&mut self) -> Result<(), NodeError> {
+        let io = |what| move |source| NodeError::Io { what, source };
+        let server = mnemosyne_control::serve(&self.path, Arc::clone(&self.endpoint) as _);
+        self.server = Some(server.map_err(io("serve the control socket"))?);
+        let info = NodeInfo {
+            node: self.node,
+            pid: std::process::id(),
+            address: None,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        info.write(&self.path).map_err(io("write node.json"))
+    }
+
+    /// Returns when somebody asks the node to end, and how, or with the reason
+    /// when it cannot go on.
+    pub async fn ended(&self) -> Result<StopKind, String> {
+        let (mut failure, mut shutdown) = (self.failure.clone(), self.shutdown.clone());
+        tokio::select! {
+            Ok(failure) = failure.wait_for(Option::is_some) => Err(failure.clone().unwrap_or_default()),
+            Ok(kind) = shutdown.wait_for(Option::is_some) => Ok(kind.unwrap_or_default()),
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Ends the node: its agents go on under their shims or are stopped, by
+    /// `kind`; what was confirmed is on disk. Returns how many agents go on.
+    ///
+    /// # Errors
+    /// When the log cannot be closed in order.
+    pub async fn close(self, kind: StopKind) -> Result<usize, mnemosyne_consensus::CloseError> {
+        if let Some(server) = self.server {
+            server.close().await;
+        }
+        let mut running = 0;
+        if let Some(session) = self.session {
+            // First the end of the session, so that nothing new is granted; then the agents.
+            let _ = self.proposer.ask(Command::EndSession { node: self.node, session }).await;
+        }
+        let (done, answer) = oneshot::channel();
+        if self.instructions.send(Instruction::Shutdown(kind, done)).is_ok() {
+            running = answer.await.unwrap_or(0);
+        }
+        // Everything that was reported before this answer is in the log now.
+        let _ = self.proposer.ask(Command::Tick).await;
+        self.tasks.iter().for_each(JoinHandle::abort);
+        for task in self.tasks {
+            let _ = task.await;
+        }
+        let synced = self.history.lock().expect("nothing panics while it holds this lock").sync();
+        if let Err(error) = synced {
+            // The log still holds what is missing; the next start writes it again.
+            tracing::warn!(%error, "cannot write the history");
+        }
+        self.consensus.close().await?;
+        NodeInfo::remove(&self.path);
+        drop(self.dir);
+        Ok(running)
+    }
+}
+
+/// Starts the node's session, after looking after what it holds from before.
+async fn join(
+    node: NodeId,
+    facts: NodeFacts,
+    consensus: &Consensus,
+    proposer: &Proposer,
+    instructions: &mpsc::UnboundedSender<Instruction>,
+) -> Result<SessionId, NodeError> {
+    // Nothing is granted before the session starts, so these are all from before.
+    let held: Vec<Order> = consensus.query(move |state| state.orders_of(node)).await?;
+    for order in held {
+        let _ = instructions.send(Instruction::Start(Box::new(order)));
+    }
+    match ask(proposer, Command::StartSession { node, facts }).await? {
+        Reply::Session { session, .. } => Ok(session),
+        _ => Err(NodeError::Stopped),
+    }
+}
+
+async fn ask(proposer: &Proposer, command: Command) -> Result<Reply, NodeError> {
+    match proposer.ask(command).await.map_err(|_| NodeError::Stopped)? {
+        Reply::Refused(refusal) => Err(NodeError::Refused(refusal)),
+        reply => Ok(reply),
+    }
+}

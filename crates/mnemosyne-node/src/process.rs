@@ -1,0 +1,317 @@
+//! The runner of commands and agents of kind `cli`: one shim per attempt.
+//!
+//! The attempt's folder tells everything: whether it was started, whether its
+//! shim lives, how it ended. So going on after a restart is the same code as
+//! starting afresh.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use mnemosyne_agents::{
+    Activity, AttemptOnDisk, Ending, Exit, ExitRecord, LeaderStatus, OutputReader, ProcessTable, ShimIdentity,
+    StopMode, Stream, activity, collect_file, escape_control, inspect, launch, request_stop, revoke, wait_exit,
+};
+use mnemosyne_core::id::{ItemId, NodeId};
+use mnemosyne_core::time::Span;
+use mnemosyne_core::view::Order;
+use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault};
+use mnemosyne_core::work::payload::Payload;
+use serde_json::Value;
+
+use crate::launch::{AgentDefinition, LaunchError, OUTPUTS_FILE, Surroundings, prepare};
+use crate::runner::{Report, Runner, Stop, StopKind};
+use crate::stores::Payloads;
+
+/// Bytes of the last output lines that are put into the record of a failure.
+const ERROR_TAIL_BYTES: usize = 400;
+
+/// What the runner needs to know.
+#[derive(Clone, Debug)]
+pub struct ProcessOptions {
+    /// The node.
+    pub node: NodeId,
+    /// A program that acts as shim when called as `PROGRAM shim DIR`.
+    pub shim: PathBuf,
+    /// Folder of the attempts' folders.
+    pub attempts: PathBuf,
+    /// Folder of the items' folders.
+    pub items: PathBuf,
+    /// Agents of kind `cli`, by name.
+    pub agents: BTreeMap<String, AgentDefinition>,
+    /// Bytes kept of the beginning of each output stream.
+    pub output_head: u64,
+    /// Bytes kept of the end of each output stream.
+    pub output_tail: u64,
+    /// Bytes an item's outputs may have.
+    pub outputs_bytes_max: u64,
+}
+
+/// Runs attempts as processes.
+#[derive(Clone)]
+pub struct ProcessRunner {
+    options: Arc<ProcessOptions>,
+    payloads: Payloads,
+    outputs: Arc<dyn OutputsBefore>,
+}
+
+/// Outputs of items by name, or why they cannot be had.
+pub(crate) type NamedOutputs = Result<Vec<(Box<str>, Payload)>, String>;
+
+/// Gives the outputs of the items that an item depends on.
+pub(crate) trait OutputsBefore: Send + Sync + 'static {
+    fn outputs_before(&self, item: ItemId) -> BoxFuture<'_, NamedOutputs>;
+}
+
+impl Runner for ProcessRunner {
+    fn run(&self, order: Order, stop: Stop, report: Report) -> BoxFuture<'static, AttemptResult> {
+        let runner = self.clone();
+        async move { runner.attempt(order, stop, report).await }.boxed()
+    }
+}
+
+impl ProcessRunner {
+    pub(crate) fn new(options: ProcessOptions, payloads: Payloads, outputs: Arc<dyn OutputsBefore>) -> Self {
+        Self { options: Arc::new(options), payloads, outputs }
+    }
+
+    /// The folder of an attempt.
+    pub(crate) fn folder(attempts: &Path, item: ItemId, token: u64) -> PathBuf {
+        attempts.join(format!("{item}-{token}"))
+    }
+
+    async fn attempt(&self, order: Order, mut stop: Stop, report: Report) -> AttemptResult {
+        let dir = Self::folder(&self.options.attempts, order.item, order.token.0);
+        let identity = match self.find_or_launch(&order, &dir).await {
+            Ok(Begun::Running(identity)) => identity,
+            Ok(Begun::Over(result)) => return result,
+            Err(error) => return interrupted(format!("cannot look at the attempt's folder: {error}")),
+        };
+        report.started();
+        let ended = self.watch(&order, &dir, &identity, &mut stop).await;
+        match ended {
+            Ok(End::Exited(exit)) => self.result_of_exit(&dir, exit),
+            Ok(End::Idle(span)) => AttemptResult::Failed {
+                fault: Fault::IdleTimeout,
+                message: format!("no output and no use of CPU for {span}").into(),
+            },
+            Ok(End::HandedOver) => AttemptResult::Stopped,
+            Err(error) => interrupted(format!("cannot watch the shim: {error}")),
+        }
+    }
+
+    /// Goes on with an attempt that is on disk, or launches it.
+    async fn find_or_launch(&self, order: &Order, dir: &Path) -> io::Result<Begun> {
+        match std::fs::create_dir(dir) {
+            Ok(()) if order.stopping => Ok(Begun::Over(AttemptResult::Stopped)),
+            Ok(()) => self.launch(order, dir).await,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.find(dir).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn find(&self, dir: &Path) -> io::Result<Begun> {
+        loop {
+            return match inspect(dir)? {
+                AttemptOnDisk::Running(identity) => Ok(Begun::Running(identity)),
+                AttemptOnDisk::Exited(record) => {
+                    Ok(Begun::Over(self.result_of_exit(dir, Exit::Finished(record))))
+                }
+                AttemptOnDisk::Lost(identity) => {
+                    let exit = wait_exit(dir, &identity).await?;
+                    Ok(Begun::Over(self.result_of_exit(dir, exit)))
+                }
+                AttemptOnDisk::Revoked => Ok(Begun::Over(interrupted("the node ended before it was started"))),
+                // A shim may be on its way; the claim decides who was first.
+                AttemptOnDisk::NotClaimed => {
+                    revoke(dir)?;
+                    continue;
+                }
+            };
+        }
+    }
+
+    async fn launch(&self, order: &Order, dir: &Path) -> io::Result<Begun> {
+        let spec = match self.spec(order, dir).await {
+            Ok(spec) => spec,
+            Err(problem) => {
+                let message = problem.into_boxed_str();
+                return Ok(Begun::Over(AttemptResult::Failed { fault: Fault::Spawn, message }));
+            }
+        };
+        let (shim, dir) = (self.options.shim.clone(), dir.to_owned());
+        let launched = tokio::task::spawn_blocking(move || launch(&shim, &dir, &spec));
+        let launched = launched.await.map_err(io::Error::other)?;
+        Ok(match launched {
+            Ok(launched) => Begun::Running(launched.identity),
+            Err(error) => Begun::Over(AttemptResult::Failed {
+                fault: Fault::Spawn,
+                message: format!("cannot start the shim: {error}").into(),
+            }),
+        })
+    }
+
+    /// What to run; an error is a fault of the work, since trying again would not help.
+    async fn spec(&self, order: &Order, dir: &Path) -> Result<mnemosyne_agents::LaunchSpec, String> {
+        let task = self.payloads.decode(&order.task).map_err(|error| error.to_string())?;
+        let context = self.payloads.decode(&order.context).map_err(|error| error.to_string())?;
+        let mut outputs = BTreeMap::new();
+        for (name, payload) in self.outputs.outputs_before(order.item).await? {
+            let bytes = self.payloads.get(&payload).map_err(|error| error.to_string())?;
+            let value: Value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+            outputs.insert(name.into_string(), value);
+        }
+        let around = Surroundings {
+            node: self.options.node,
+            dir,
+            items: &self.options.items,
+            agents: &self.options.agents,
+            outputs: &outputs,
+            parent_env: std::env::vars_os().collect(),
+            output_head: self.options.output_head,
+            output_tail: self.options.output_tail,
+        };
+        prepare(order, &task, &context, &around).map_err(|error: LaunchError| error.to_string())
+    }
+
+    /// Waits for the end of the shim, and stops it when that is asked for.
+    async fn watch(
+        &self,
+        order: &Order,
+        dir: &Path,
+        identity: &ShimIdentity,
+        stop: &mut Stop,
+    ) -> io::Result<End> {
+        let mut exit = std::pin::pin!(wait_exit(dir, identity));
+        let mut idle = std::pin::pin!(self.idle(order, dir, identity));
+        let kind = tokio::select! {
+            biased;
+            exit = &mut exit => return Ok(End::Exited(exit?)),
+            kind = stop.asked() => kind,
+            span = &mut idle => {
+                end(dir, identity, StopKind::Polite, &mut *stop).await?;
+                return Ok(End::Idle(span));
+            }
+        };
+        if kind == StopKind::HandOver {
+            return Ok(End::HandedOver);
+        }
+        end(dir, identity, kind, &mut *stop).await.map(End::Exited)
+    }
+
+    /// Returns when the agent has neither written nor computed for as long as it may.
+    async fn idle(&self, order: &Order, dir: &Path, identity: &ShimIdentity) -> Span {
+        let Some(limit) = order.policy.timeouts.idle else { return std::future::pending().await };
+        let span = Duration::from_millis(limit.as_millis());
+        let pause = (span / 8).clamp(Duration::from_millis(50), Duration::from_secs(10));
+        let mut last: Option<Activity> = None;
+        let mut since = tokio::time::Instant::now();
+        loop {
+            let (dir, identity) = (dir.to_owned(), identity.clone());
+            let read = tokio::task::spawn_blocking(move || activity(&ProcessTable::read()?, &dir, &identity));
+            // What cannot be read counts as a sign of life: better late than wrong.
+            let now = read.await.ok().and_then(Result::ok);
+            if now.is_none() || now != last {
+                (last, since) = (now, tokio::time::Instant::now());
+            } else if since.elapsed() >= span {
+                return limit;
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn result_of_exit(&self, dir: &Path, exit: Exit) -> AttemptResult {
+        match exit {
+            Exit::Finished(record) => self.result_of(dir, &record),
+            Exit::NotStarted { reason } => interrupted(format!("the shim did not start: {reason}")),
+            Exit::Lost { reason, .. } => interrupted(format!("the shim was killed {reason}")),
+        }
+    }
+
+    fn result_of(&self, dir: &Path, record: &ExitRecord) -> AttemptResult {
+        match &record.ending {
+            Ending::ByItself { status: LeaderStatus::Exited(0) } => self.collect(dir),
+            Ending::ByItself { status: LeaderStatus::Exited(code) } => {
+                AttemptResult::Failed { fault: Fault::ExitCode(*code), message: last_words(dir) }
+            }
+            Ending::ByItself { status: LeaderStatus::Signalled(signal) } => {
+                AttemptResult::Failed { fault: Fault::Signal(*signal), message: last_words(dir) }
+            }
+            Ending::Stopped { .. } => AttemptResult::Stopped,
+            Ending::RunLimit { .. } => {
+                AttemptResult::Failed { fault: Fault::RunTimeout, message: last_words(dir) }
+            }
+            Ending::SpawnFailed { error } => {
+                AttemptResult::Failed { fault: Fault::Spawn, message: error.as_str().into() }
+            }
+        }
+    }
+
+    /// Reads the outputs the agent has written.
+    fn collect(&self, dir: &Path) -> AttemptResult {
+        let wrong = |message: String| AttemptResult::Failed { fault: Fault::Outputs, message: message.into() };
+        let bytes = match collect_file(dir, Path::new(OUTPUTS_FILE), self.options.outputs_bytes_max) {
+            Ok(None) => return AttemptResult::Succeeded { outputs: None },
+            Ok(Some(bytes)) => bytes,
+            Err(error) => return wrong(format!("the outputs cannot be read: {error}")),
+        };
+        let value: Value = match serde_json::from_slice(&bytes) {
+            Ok(value) => value,
+            Err(error) => return wrong(format!("the outputs are not JSON: {error}")),
+        };
+        match self.payloads.put(value.to_string().into_bytes()) {
+            Ok(outputs) => AttemptResult::Succeeded { outputs: Some(outputs) },
+            Err(error) => interrupted(format!("the outputs cannot be stored: {error}")),
+        }
+    }
+}
+
+/// How an attempt began.
+enum Begun {
+    Running(ShimIdentity),
+    Over(AttemptResult),
+}
+
+/// How waiting for an attempt ended.
+enum End {
+    Exited(Exit),
+    Idle(Span),
+    HandedOver,
+}
+
+/// Stops an attempt and waits until nothing of it runs.
+async fn end(dir: &Path, identity: &ShimIdentity, kind: StopKind, stop: &mut Stop) -> io::Result<Exit> {
+    let mode = if kind == StopKind::Now { StopMode::Now } else { StopMode::Polite };
+    request_stop(dir, mode)?;
+    let mut exit = std::pin::pin!(wait_exit(dir, identity));
+    tokio::select! {
+        biased;
+        exit = &mut exit => return exit,
+        // A node that ends while an agent is being stopped waits for it.
+        more = stop.asked_beyond(kind) => if more == StopKind::Now { request_stop(dir, StopMode::Now)? },
+    }
+    exit.await
+}
+
+/// The end of what the agent wrote last, made safe to show.
+fn last_words(dir: &Path) -> Box<str> {
+    for stream in [Stream::Stderr, Stream::Stdout] {
+        let reader = OutputReader::new(dir, stream);
+        let Ok(total) = reader.total_bytes() else { continue };
+        let from = total.saturating_sub(ERROR_TAIL_BYTES as u64);
+        let Ok(chunk) = reader.read_from(from, ERROR_TAIL_BYTES) else { continue };
+        let text = escape_control(&chunk.bytes);
+        if !text.trim().is_empty() {
+            return text.trim().into();
+        }
+    }
+    Box::default()
+}
+
+fn interrupted(message: impl Into<Box<str>>) -> AttemptResult {
+    AttemptResult::Requeue { cause: Cause::Interrupted, message: message.into(), after: None }
+}

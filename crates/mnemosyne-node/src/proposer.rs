@@ -1,0 +1,141 @@
+//! Collects commands into batches: everything that came in while the log was
+//! busy becomes one entry, so load makes entries larger, not more.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use mnemosyne_consensus::Consensus;
+use mnemosyne_core::command::{Batch, Command};
+use mnemosyne_core::reply::Reply;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+
+/// Commands of one entry.
+const BATCH_COMMANDS_MAX: usize = 4_096;
+/// Commands that wait for an entry; whoever adds another one waits too.
+const QUEUE_COMMANDS_MAX: usize = 16_384;
+/// Entries on their way at the same time.
+const IN_FLIGHT_MAX: usize = 4;
+/// State hashes are put into the log once in so many entries.
+const HASH_EVERY: u64 = 1_024;
+
+/// The way into the log. Clones lead to the same log.
+#[derive(Clone)]
+pub(crate) struct Proposer {
+    sender: mpsc::Sender<Asked>,
+}
+
+struct Asked {
+    command: Command,
+    reply: Option<oneshot::Sender<Reply>>,
+}
+
+/// The log does not take commands any more; whether the last one took effect is unknown.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the node has stopped")]
+pub(crate) struct Stopped;
+
+impl Proposer {
+    /// Starts the task that proposes. `on_failure` is called once when the log
+    /// takes nothing any more.
+    pub(crate) fn start(
+        consensus: Consensus,
+        clock: Clock,
+        on_failure: impl FnOnce(String) + Send + 'static,
+    ) -> (Self, JoinHandle<()>) {
+        let (sender, receiver) = mpsc::channel(QUEUE_COMMANDS_MAX);
+        let task = tokio::spawn(async move {
+            if let Err(text) = propose_all(consensus, clock, receiver).await {
+                on_failure(text);
+            }
+        });
+        (Self { sender }, task)
+    }
+
+    /// Proposes a command and waits for its reply.
+    pub(crate) async fn ask(&self, command: Command) -> Result<Reply, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.sender.send(Asked { command, reply: Some(reply) }).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Proposes a command whose reply nobody needs.
+    pub(crate) async fn tell(&self, command: Command) -> Result<(), Stopped> {
+        self.sender.send(Asked { command, reply: None }).await.map_err(|_| Stopped)
+    }
+}
+
+async fn propose_all(
+    consensus: Consensus,
+    clock: Clock,
+    mut receiver: mpsc::Receiver<Asked>,
+) -> Result<(), String> {
+    let slots = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
+    let mut in_flight = FuturesUnordered::new();
+    let mut proposed = 0_u64;
+    loop {
+        let permit = tokio::select! {
+            biased;
+            Some(done) = in_flight.next(), if !in_flight.is_empty() => {
+                finish(done)?;
+                continue;
+            }
+            permit = Arc::clone(&slots).acquire_owned() => permit.expect("the semaphore is never closed"),
+        };
+        let mut asked = Vec::new();
+        let count = tokio::select! {
+            biased;
+            count = receiver.recv_many(&mut asked, BATCH_COMMANDS_MAX) => count,
+            Some(done) = in_flight.next(), if !in_flight.is_empty() => {
+                finish(done)?;
+                continue;
+            }
+        };
+        if count == 0 {
+            break;
+        }
+        let (mut commands, replies): (Vec<_>, Vec<_>) =
+            asked.into_iter().map(|asked| (asked.command, asked.reply)).unzip();
+        proposed += 1;
+        if proposed.is_multiple_of(HASH_EVERY)
+            && let Ok((index, hash)) = consensus.query(|state| (state.applied(), state.hash())).await
+        {
+            commands.push(Command::CheckHash { index, hash });
+        }
+        let batch = Batch { stamp: clock.now(), commands };
+        let mut proposal = Box::pin({
+            let consensus = consensus.clone();
+            async move {
+                let answer = consensus.propose(batch).await;
+                drop(permit);
+                (answer, replies)
+            }
+        });
+        // Polled once right away, so that entries enter the log in this order.
+        match futures::poll!(&mut proposal) {
+            std::task::Poll::Ready(done) => finish(done)?,
+            std::task::Poll::Pending => in_flight.push(proposal),
+        }
+    }
+    while let Some(done) = in_flight.next().await {
+        finish(done)?;
+    }
+    Ok(())
+}
+
+type Done = (Result<Vec<Reply>, mnemosyne_consensus::ProposeError>, Vec<Option<oneshot::Sender<Reply>>>);
+
+/// Hands the replies of one entry out.
+fn finish((answer, replies): Done) -> Result<(), String> {
+    let answers = answer.map_err(|error| error.to_string())?;
+    for (reply, answer) in replies.into_iter().zip(answers) {
+        if let Some(reply) = reply {
+            // Whoever asked may have gone.
+            let _ = reply.send(answer);
+        }
+    }
+    Ok(())
+}

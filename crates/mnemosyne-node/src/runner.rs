@@ -1,0 +1,60 @@
+//! Whoever executes attempts for the executor.
+
+use futures::future::BoxFuture;
+use mnemosyne_core::view::Order;
+use mnemosyne_core::work::attempt::AttemptResult;
+use tokio::sync::watch;
+
+/// Executes attempts. One code path for all cases: `run` is called for a fresh
+/// grant and, after a restart of the node, for every attempt it still holds.
+pub trait Runner: Send + Sync + 'static {
+    /// Executes the attempt of an order, or goes on with it if it is under way,
+    /// and returns when nothing of it runs any more.
+    fn run(&self, order: Order, stop: Stop, report: Report) -> BoxFuture<'static, AttemptResult>;
+}
+
+/// How urgently an attempt is to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopKind {
+    /// Not at all.
+    #[default]
+    GoOn,
+    /// Asked politely first.
+    Polite,
+    /// At once.
+    Now,
+    /// Leave it alone: the node ends, the attempt goes on under its shim.
+    HandOver,
+}
+
+/// Tells a runner that its attempt is to end.
+#[derive(Clone, Debug)]
+pub struct Stop(pub(crate) watch::Receiver<StopKind>);
+
+impl Stop {
+    /// Returns when the attempt is to end, and how. Never returns when nobody will ask.
+    pub async fn asked(&mut self) -> StopKind {
+        self.asked_beyond(StopKind::GoOn).await
+    }
+
+    /// Returns when it is to end more urgently than `kind`.
+    pub async fn asked_beyond(&mut self, kind: StopKind) -> StopKind {
+        let asked = self.0.wait_for(|asked| *asked > kind).await.map(|asked| *asked);
+        match asked {
+            Ok(kind) => kind,
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// Lets a runner report that the agent of its attempt runs.
+#[derive(Debug)]
+pub struct Report(pub(crate) tokio::sync::oneshot::Sender<()>);
+
+impl Report {
+    /// The agent runs.
+    pub fn started(self) {
+        // The executor waits for it unless the attempt is already over.
+        let _ = self.0.send(());
+    }
+}

@@ -1,0 +1,218 @@
+//! Everything a node keeps in its data directory.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use mnemosyne_core::work::payload::{BlobRef, Payload};
+use mnemosyne_persistence::{
+    BlobId, BlobStore, DataDir, DataDirError, History, HistoryOptions, Log, LogError, LogOptions,
+    SnapshotStore, StorageBackend, StoreError,
+};
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+/// How the stores are set up.
+#[derive(Clone, Debug)]
+pub struct StoresOptions {
+    /// The largest segment of the log, in bytes.
+    pub segment_bytes_max: u64,
+    /// Payloads of more bytes go into the blob store.
+    pub inline_bytes_max: usize,
+}
+
+/// The open stores of one data directory.
+pub struct Stores {
+    /// Keeps everybody else out.
+    pub(crate) dir: DataDir,
+    pub(crate) log: Log,
+    pub(crate) snapshots: SnapshotStore,
+    pub(crate) history: Arc<Mutex<History>>,
+    pub(crate) payloads: Payloads,
+}
+
+/// Why the stores cannot be opened.
+#[derive(Debug, Error)]
+pub enum StoresError {
+    /// The data directory.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Snapshots, history or blobs.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A folder or file.
+    #[error("cannot open {what}")]
+    Io {
+        /// Which.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl StoresError {
+    /// Whether another process holds the data directory.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::DataDir(DataDirError::Locked { .. }))
+    }
+
+    /// Whether something on disk is damaged or of a newer format.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Log(LogError::Damaged { .. } | LogError::NewerFormat { .. })
+                | Self::Store(StoreError::Damaged { .. } | StoreError::NewerFormat { .. })
+                | Self::DataDir(DataDirError::NewerFormat { .. })
+        )
+    }
+}
+
+impl Stores {
+    /// Opens the data directory at `path`, making it if it is not there.
+    /// `on_fatal` is called once when the log can acknowledge nothing any more.
+    ///
+    /// # Errors
+    /// When another process holds it, or something in it is damaged or newer.
+    pub fn open(
+        path: &Path,
+        options: &StoresOptions,
+        on_fatal: Arc<dyn Fn(&LogError) + Send + Sync>,
+    ) -> Result<Self, StoresError> {
+        let dir = DataDir::open(path)?;
+        for folder in ["attempts", "items"] {
+            std::fs::create_dir_all(path.join(folder))
+                .map_err(|source| StoresError::Io { what: "a folder of the data directory", source })?;
+        }
+        let backend: Arc<dyn StorageBackend> = dir.backend();
+        let defaults = LogOptions::default();
+        let log_options = LogOptions {
+            segment_bytes_first: defaults.segment_bytes_first.min(options.segment_bytes_max),
+            segment_bytes_max: options.segment_bytes_max,
+            on_fatal,
+            ..defaults
+        };
+        let log = Log::open(Arc::clone(&backend), "log", log_options)?;
+        let snapshots = SnapshotStore::open(Arc::clone(&backend), "snapshots")?;
+        let history = History::open(Arc::clone(&backend), "history", HistoryOptions::default())?;
+        let blobs = BlobStore::open(backend, "blobs")?;
+        Ok(Self {
+            dir,
+            log,
+            snapshots,
+            history: Arc::new(Mutex::new(history)),
+            payloads: Payloads { blobs: Arc::new(blobs), inline_bytes_max: options.inline_bytes_max },
+        })
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Folder of the attempts' folders.
+    #[must_use]
+    pub fn attempts(&self) -> PathBuf {
+        self.path().join("attempts")
+    }
+
+    /// Folder of the items' folders.
+    #[must_use]
+    pub fn items(&self) -> PathBuf {
+        self.path().join("items")
+    }
+
+    /// Payloads and the blobs behind them.
+    #[must_use]
+    pub fn payloads(&self) -> Payloads {
+        self.payloads.clone()
+    }
+}
+
+/// Payloads and the blobs behind them.
+#[derive(Clone)]
+pub struct Payloads {
+    blobs: Arc<BlobStore>,
+    inline_bytes_max: usize,
+}
+
+/// Why the bytes of a payload cannot be had.
+#[derive(Debug, Error)]
+pub enum PayloadError {
+    /// The blob store.
+    #[error(transparent)]
+    Blob(#[from] StoreError),
+    /// The blob is not there.
+    #[error("the blob {0} is missing")]
+    Missing(BlobId),
+    /// The bytes are not what they should be.
+    #[error("the payload cannot be decoded: {0}")]
+    Decode(#[from] postcard::Error),
+}
+
+impl Payloads {
+    /// The bytes behind a payload.
+    ///
+    /// # Errors
+    /// When the blob is missing or damaged.
+    pub fn get(&self, payload: &Payload) -> Result<Vec<u8>, PayloadError> {
+        match payload {
+            Payload::Inline(bytes) => Ok(bytes.to_vec()),
+            Payload::Blob(blob) => self.blob(blob.hash),
+        }
+    }
+
+    /// Decodes the bytes behind a payload.
+    ///
+    /// # Errors
+    /// When they cannot be had, or are something else.
+    pub fn decode<T: DeserializeOwned>(&self, payload: &Payload) -> Result<T, PayloadError> {
+        Ok(postcard::from_bytes(&self.get(payload)?)?)
+    }
+
+    /// Makes bytes a payload; large ones are durable in the blob store first.
+    ///
+    /// # Errors
+    /// When the blob cannot be written.
+    pub fn put(&self, bytes: Vec<u8>) -> Result<Payload, PayloadError> {
+        if bytes.len() <= self.inline_bytes_max {
+            return Ok(Payload::Inline(bytes.into()));
+        }
+        let length = bytes.len() as u64;
+        let id = self.blobs.put(&bytes)?;
+        Ok(Payload::Blob(Box::new(BlobRef { hash: *id.as_bytes(), length })))
+    }
+
+    /// Whether a payload is too large for the log.
+    #[must_use]
+    pub fn is_too_large(&self, payload: &Payload) -> bool {
+        matches!(payload, Payload::Inline(bytes) if bytes.len() > self.inline_bytes_max)
+    }
+
+    /// Moves an inline payload that is too large for the log to the blob store.
+    ///
+    /// # Errors
+    /// When the blob cannot be written.
+    pub fn externalise(&self, payload: &mut Payload) -> Result<(), PayloadError> {
+        if let Payload::Inline(bytes) = payload
+            && bytes.len() > self.inline_bytes_max
+        {
+            *payload = self.put(std::mem::take(bytes).into_vec())?;
+        }
+        Ok(())
+    }
+
+    /// Content of a blob.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub fn blob(&self, hash: [u8; 32]) -> Result<Vec<u8>, PayloadError> {
+        let id = BlobId::from_bytes(hash);
+        self.blobs.get(id)?.ok_or(PayloadError::Missing(id))
+    }
+}
