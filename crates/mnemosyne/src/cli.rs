@@ -1,0 +1,151 @@
+//! The command line: flags, dispatch, exit code.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+use crate::failure::{Exit, Failure};
+use crate::output::say;
+
+/// An orchestrator for fleets of AI agents that never loses work.
+#[derive(Debug, Parser)]
+#[command(name = "mnemosyne", version, max_term_width = 100, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Globals {
+    /// Where the node keeps its data [default: .mnemosyne beside the nearest mnemosyne.toml, else here]
+    #[arg(long, global = true, value_name = "DIR", env = "MNEMOSYNE_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The configuration file [default: the nearest mnemosyne.toml upwards]
+    #[arg(long, global = true, value_name = "FILE", env = "MNEMOSYNE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Tenant or project of what is submitted
+    #[arg(long, global = true, value_name = "NAME", env = "MNEMOSYNE_NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// Answer in JSON instead of words
+    #[arg(long, global = true, env = "MNEMOSYNE_JSON", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a mnemosyne.toml for this folder
+    Init(commands::init::Init),
+    /// Run a plan to its end, showing progress
+    #[command(alias = "orchestrate")]
+    Run(commands::run::Run),
+    /// Hand a plan over and return at once
+    Submit(commands::submit::Submit),
+    /// Wait for the end of a run
+    Wait(commands::wait::Wait),
+    /// List work items
+    Ps(commands::ps::Ps),
+    /// Show a run or an item
+    Show(commands::show::Show),
+    /// Say why an item stands where it stands
+    Why(commands::why::Why),
+    /// Show what an item wrote
+    Logs(commands::logs::Logs),
+    /// Show what happened
+    Events(commands::events::Events),
+    /// End runs or items
+    Cancel(commands::change::Cancel),
+    /// Reopen runs or items that ended other than well
+    Retry(commands::change::Retry),
+    /// Start no further attempt of runs or items
+    Pause(commands::change::Pause),
+    /// Undo a pause
+    Resume(commands::change::Resume),
+    /// Look at a plan without running it
+    #[command(subcommand)]
+    Plan(commands::plan::Plan),
+    /// Run the node in the foreground
+    Up(commands::up::Up),
+    /// End the node that runs here
+    Down(commands::up::Down),
+    /// Show the node and its work in numbers
+    Status(commands::status::Status),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(commands::config::Config),
+    /// Look for what could go wrong here
+    Doctor(commands::doctor::Doctor),
+    /// Print completions for a shell
+    Completions(commands::completions::Completions),
+}
+
+/// Reads the command line, does what it says, and returns the exit code.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; they go to stdout.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
+        }
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("MNEMOSYNE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,openraft=off"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    match dispatch(cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            say(&failure.text);
+            failure.exit.into()
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+    let globals = cli.globals;
+    match cli.command {
+        Command::Init(command) => command.run(&globals),
+        Command::Plan(command) => command.run(&globals),
+        Command::Config(command) => command.run(&globals),
+        Command::Completions(command) => command.run(),
+        command => {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .map_err(|error| Failure::unavailable(format!("cannot start the runtime: {error}")))?;
+            let exit = runtime.block_on(dispatch_async(command, &globals));
+            runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+            exit
+        }
+    }
+}
+
+async fn dispatch_async(command: Command, globals: &Globals) -> Result<Exit, Failure> {
+    match command {
+        Command::Run(command) => command.run(globals).await,
+        Command::Submit(command) => command.run(globals).await,
+        Command::Wait(command) => command.run(globals).await,
+        Command::Ps(command) => command.run(globals).await,
+        Command::Show(command) => command.run(globals).await,
+        Command::Why(command) => command.run(globals).await,
+        Command::Logs(command) => command.run(globals).await,
+        Command::Events(command) => command.run(globals).await,
+        Command::Cancel(command) => command.run(globals).await,
+        Command::Retry(command) => command.run(globals).await,
+        Command::Pause(command) => command.run(globals).await,
+        Command::Resume(command) => command.run(globals).await,
+        Command::Up(command) => command.run(globals).await,
+        Command::Down(command) => command.run(globals).await,
+        Command::Status(command) => command.run(globals).await,
+        Command::Doctor(command) => command.run(globals).await,
+        Command::Init(_) | Command::Plan(_) | Command::Config(_) | Command::Completions(_) => {
+            unreachable!("these need no runtime and were dispatched before")
+        }
+    }
+}

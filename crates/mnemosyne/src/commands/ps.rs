@@ -1,0 +1,96 @@
+//! `mnemosyne ps`.
+
+use clap::Args;
+use mnemosyne_core::view::ItemFilter;
+use mnemosyne_core::work::state::ItemState;
+
+use crate::access::Access;
+use crate::cli::Globals;
+use crate::failure::{Exit, Failure};
+use crate::ids;
+use crate::output::{Table, json, say, shown};
+use crate::settings::Surroundings;
+
+/// Items of one answer.
+const PAGE: usize = 50_000;
+
+#[derive(Debug, Args)]
+pub(crate) struct Ps {
+    /// Only items of this run
+    run: Option<String>,
+    /// Only items in these states
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = state)]
+    state: Vec<ItemState>,
+    /// Finished items too (the default when a run is named, or in JSON)
+    #[arg(short, long)]
+    all: bool,
+    /// At most so many items
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+}
+
+fn state(word: &str) -> Result<ItemState, String> {
+    ItemState::from_word(word).ok_or_else(|| {
+        let words: Vec<&str> = ItemState::ALL.iter().map(|state| state.as_str()).collect();
+        format!("not a state; the states are {}", words.join(", "))
+    })
+}
+
+impl Ps {
+    pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
+        let around = Surroundings::resolve(globals)?;
+        let access = Access::existing(&around).await?;
+        let answer = self.list(&around, &access).await;
+        access.close().await?;
+        answer
+    }
+
+    async fn list(&self, around: &Surroundings, access: &Access) -> Result<Exit, Failure> {
+        let run = match &self.run {
+            Some(run) => Some(ids::run(&access.handle, run).await?),
+            None => None,
+        };
+        let mut states = self.state.clone();
+        if states.is_empty() && run.is_none() && !self.all && !around.json {
+            states.extend(ItemState::ALL.into_iter().filter(|state| !state.is_terminal()));
+        }
+        let limit = self.limit.unwrap_or(usize::MAX);
+        let mut items = Vec::new();
+        let mut after = None;
+        loop {
+            let page = PAGE.min(limit - items.len());
+            let filter = ItemFilter { run, states: states.clone(), after, limit: page };
+            let found = access.handle.items(filter).await?;
+            let more = found.len() == page && page > 0;
+            items.extend(found);
+            after = items.last().map(|item| item.id);
+            if !more || items.len() >= limit {
+                break;
+            }
+        }
+        if around.json {
+            json(&items.iter().map(super::show::item_json).collect::<Vec<_>>());
+            return Ok(Exit::Success);
+        }
+        if items.is_empty() {
+            let hint =
+                if self.all || run.is_some() { "" } else { "; `mnemosyne ps --all` lists finished ones" };
+            say(format!("no items{hint}"));
+            return Ok(Exit::Success);
+        }
+        let mut table = Table::new(&["ID", "NAME", "STATE", "PRI", "TRY", "REASON"]);
+        for item in &items {
+            let reason = item.error.as_deref().unwrap_or(&item.reason);
+            table.row(vec![
+                item.id.to_string(),
+                shown(&item.name),
+                item.state.to_string(),
+                item.priority.to_string(),
+                item.attempts.to_string(),
+                shown(reason).chars().take(80).collect(),
+            ]);
+        }
+        table.print();
+        Ok(Exit::Success)
+    }
+}

@@ -1,0 +1,176 @@
+//! `mnemosyne show`.
+
+use clap::Args;
+use mnemosyne_control::Handle;
+use mnemosyne_core::command::Target;
+use mnemosyne_core::id::{ItemId, RunId};
+use mnemosyne_core::view::{AttemptView, ItemDetail, ItemFilter, ItemView};
+use mnemosyne_core::work::payload::Payload;
+use mnemosyne_core::work::state::ItemState;
+use serde_json::{Value, json};
+
+use crate::access::Access;
+use crate::cli::Globals;
+use crate::failure::{Exit, Failure};
+use crate::ids;
+use crate::output::{json, line, shown};
+use crate::progress::summary;
+use crate::settings::Surroundings;
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// A run (RUN) or an item (RUN.NUMBER or RUN/NAME)
+    id: String,
+}
+
+impl Show {
+    pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
+        let around = Surroundings::resolve(globals)?;
+        let access = Access::existing(&around).await?;
+        let answer = async {
+            match ids::target(&access.handle, &self.id).await? {
+                Target::Run(run) => show_run(&access.handle, run, around.json).await,
+                Target::Item(item) => show_item(&access.handle, item, around.json).await,
+            }
+        };
+        let answer = answer.await;
+        access.close().await?;
+        answer
+    }
+}
+
+/// An item as JSON, with the names that stay.
+pub(crate) fn item_json(item: &ItemView) -> Value {
+    json!({
+        "id": item.id, "run": item.id.run, "name": item.name, "state": item.state, "reason": item.reason,
+        "priority": item.priority, "attempts": item.attempts, "node": item.node.map(|node| node.to_string()),
+        "agent": item.agent, "created_at": item.created_at, "started_at": item.started_at,
+        "finished_at": item.finished_at, "error": item.error,
+    })
+}
+
+async fn show_run(handle: &Handle, run: RunId, as_json: bool) -> Result<Exit, Failure> {
+    let view = handle.run(run).await?;
+    if as_json {
+        let counts: serde_json::Map<String, Value> =
+            ItemState::ALL.into_iter().map(|state| (state.to_string(), view.count(state).into())).collect();
+        json(&json!({
+            "id": view.id, "name": view.name, "namespace": view.namespace, "result": view.result,
+            "paused": view.paused, "items": counts, "created_at": view.created_at, "finished_at": view.finished_at,
+        }));
+        return Ok(Exit::Success);
+    }
+    line(format!("run        {}", view.id));
+    line(format!("plan       {} in namespace {}", shown(&view.name), shown(&view.namespace)));
+    line(format!("result     {}", view.result.map_or("unfinished", |result| result.as_str())));
+    line(format!("created    {}", view.created_at.to_rfc3339()));
+    if let Some(finished) = view.finished_at {
+        line(format!("finished   {} (after {})", finished.to_rfc3339(), finished.since(view.created_at)));
+    }
+    line(summary(&view));
+    let filter = ItemFilter { run: Some(run), limit: 1_000, ..ItemFilter::default() };
+    for item in handle.items(filter).await? {
+        let reason = item.error.as_deref().unwrap_or(&item.reason);
+        line(
+            format!("  {:<14} {:<11} {} {}", item.id, item.state, shown(&item.name), shown(reason)).trim_end(),
+        );
+    }
+    Ok(Exit::Success)
+}
+
+async fn show_item(handle: &Handle, item: ItemId, as_json: bool) -> Result<Exit, Failure> {
+    let detail = handle.item(item).await?;
+    let outputs = match &detail.outputs {
+        None => Value::Null,
+        Some(payload) => {
+            let bytes = match payload {
+                Payload::Inline(bytes) => bytes.to_vec(),
+                Payload::Blob(blob) => handle.blob(blob.hash).await?,
+            };
+            serde_json::from_slice(&bytes).map_err(|error| Failure::unavailable(format!("outputs: {error}")))?
+        }
+    };
+    if as_json {
+        json(&detail_json(&detail, outputs));
+        return Ok(Exit::Success);
+    }
+    print(&detail, &outputs);
+    Ok(Exit::Success)
+}
+
+fn detail_json(detail: &ItemDetail, outputs: Value) -> Value {
+    let mut value = item_json(&detail.item);
+    let needs: Vec<Value> = detail
+        .needs
+        .iter()
+        .map(|need| json!({ "id": need.id, "name": need.name, "on": need.on, "state": need.state }))
+        .collect();
+    value["needs"] = needs.into();
+    value["outputs"] = outputs;
+    value["key"] = json!(detail.key);
+    value["namespace"] = json!(detail.namespace);
+    value["history"] = detail.history.iter().map(attempt_json).collect::<Vec<_>>().into();
+    value["completion"] = match detail.completion {
+        None => Value::Null,
+        Some(done) => json!({ "token": done.token, "attempt": done.attempt, "at": done.at }),
+    };
+    value
+}
+
+fn attempt_json(attempt: &AttemptView) -> Value {
+    json!({
+        "attempt": attempt.attempt, "token": attempt.token, "node": attempt.node.to_string(),
+        "agent": attempt.agent, "session": attempt.session.to_string(), "granted_at": attempt.granted_at,
+        "started_at": attempt.started_at, "ended_at": attempt.ended_at,
+        "outcome": attempt.outcome.map(|outcome| outcome.to_string()),
+        "counts": attempt.outcome.map(|outcome| outcome.spends_attempt()), "message": attempt.message,
+    })
+}
+
+fn print(detail: &ItemDetail, outputs: &Value) {
+    let item = &detail.item;
+    line(format!("item       {} {}", item.id, shown(&item.name)));
+    line(format!(
+        "run        {} {} in namespace {}",
+        item.id.run,
+        shown(&detail.run_name),
+        shown(&detail.namespace)
+    ));
+    let reason = if item.reason.is_empty() { String::new() } else { format!(": {}", shown(&item.reason)) };
+    line(format!("state      {}{reason}", item.state));
+    line(format!("priority   {}", item.priority));
+    if let Some(key) = &detail.key {
+        line(format!("key        {}", shown(key)));
+    }
+    line(format!("created    {}", item.created_at.to_rfc3339()));
+    if let Some(finished) = item.finished_at {
+        line(format!("finished   {}", finished.to_rfc3339()));
+    }
+    for need in &detail.needs {
+        line(format!(
+            "needs      {} {} ({}), now {}",
+            need.id,
+            shown(&need.name),
+            need.on.as_str(),
+            need.state
+        ));
+    }
+    for attempt in &detail.history {
+        let outcome = attempt.outcome.map_or("runs".to_owned(), |outcome| outcome.to_string());
+        let took = match (attempt.started_at, attempt.ended_at) {
+            (Some(start), Some(end)) => format!(" after {}", end.since(start)),
+            _ => String::new(),
+        };
+        let agent = attempt.agent.as_ref().map_or(String::new(), |agent| format!(" by {}", shown(agent)));
+        line(format!(
+            "attempt {:<2} {outcome}{took} on {}{agent} (token {})",
+            attempt.attempt, attempt.node, attempt.token
+        ));
+        if let Some(message) = &attempt.message {
+            line(format!("           {}", shown(message)));
+        }
+    }
+    if !outputs.is_null() {
+        line(format!("outputs    {outputs}"));
+    }
+}

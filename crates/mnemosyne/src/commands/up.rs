@@ -1,0 +1,82 @@
+//! `mnemosyne up` and `mnemosyne down`.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use mnemosyne_node::{NodeInfo, Part, StopKind};
+
+use crate::access::{Access, connect};
+use crate::cli::Globals;
+use crate::failure::{Exit, Failure, chain};
+use crate::output::say;
+use crate::settings::Surroundings;
+use crate::signals::Interruptions;
+
+/// How long `down` waits for the node to be gone.
+const DOWN_MAX: Duration = Duration::from_secs(60);
+/// Time between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {}
+
+#[derive(Debug, Args)]
+pub(crate) struct Down {
+    /// Stop the agents, too, instead of leaving them to be picked up by the next node
+    #[arg(long)]
+    stop_agents: bool,
+}
+
+impl Up {
+    pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
+        let around = Surroundings::resolve(globals)?;
+        let mut interruptions = Interruptions::listen();
+        let access = Access::open(&around, Part::Worker).await?;
+        let Some(mut node) = access.own else {
+            return Err(Failure::unavailable(format!("a node runs already for {}", around.data_dir.display())));
+        };
+        node.serve()?;
+        let slots = &node.handle().status().await?.nodes;
+        let slots: u32 = slots.iter().map(|node| node.facts.slots[3]).sum();
+        say(format!("node is up: {slots} executors, data in {}", around.data_dir.display()));
+        let kind = tokio::select! {
+            () = interruptions.next() => StopKind::HandOver,
+            ended = node.ended() => match ended {
+                Ok(kind) => kind,
+                Err(text) => return Err(Failure::damaged(text)),
+            },
+        };
+        let running = node.close(kind).await.map_err(|error| Failure::unavailable(chain(&error)))?;
+        match running {
+            0 => say("node is down"),
+            running => say(format!("node is down; {running} agents go on and are picked up by the next node")),
+        }
+        Ok(Exit::Success)
+    }
+}
+
+impl Down {
+    pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
+        let around = Surroundings::resolve(globals)?;
+        let Some(handle) = connect(&around).await? else {
+            say(format!("no node runs for {}", around.data_dir.display()));
+            return Ok(Exit::Success);
+        };
+        // A node removes its description last, after its agents and its log. Another pid is another
+        // node: a `run` that watched this one may go on with one of its own.
+        let described = || NodeInfo::read(&around.data_dir).map(|info| info.pid);
+        let node = described();
+        let is_there = || node.is_some_and(|pid| Path::new("/proc").join(pid.to_string()).exists());
+        handle.shutdown(self.stop_agents).await?;
+        let deadline = Instant::now() + DOWN_MAX;
+        while described() == node && is_there() {
+            if Instant::now() > deadline {
+                return Err(Failure::unavailable("the node has not ended within a minute"));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        say("node is down");
+        Ok(Exit::Success)
+    }
+}

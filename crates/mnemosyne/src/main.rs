@@ -1,0 +1,27 @@
+//! The `mnemosyne` binary: an orchestrator for fleets of AI agents that never loses work.
+
+mod access;
+mod cli;
+mod commands;
+mod failure;
+mod ids;
+mod output;
+mod plan_file;
+mod progress;
+mod settings;
+mod setup;
+mod signals;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // The shim is a mode of this program. It comes before everything else: it
+    // must start fast, and without threads.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == "shim")
+        && let Some(dir) = arguments.next()
+    {
+        return mnemosyne_agents::shim_main(std::path::Path::new(&dir));
+    }
+    cli::main()
+}

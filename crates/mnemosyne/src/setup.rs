@@ -1,0 +1,144 @@
+//! From the configuration to what a node is made of.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mnemosyne_core::config::Settings;
+use mnemosyne_core::config::elements::{AgentKind, PromptPassing};
+use mnemosyne_core::id::NodeId;
+use mnemosyne_core::limits::Limits;
+use mnemosyne_core::node::{AgentFacts, NodeFacts};
+use mnemosyne_core::plan::{NodeOffer, Offers};
+use mnemosyne_core::role::AgentRole;
+use mnemosyne_core::settings::Settings as Replicated;
+use mnemosyne_node::{
+    AgentDefinition, Node, Options, Part, ProcessOptions, PromptBy, Stores, StoresOptions, Work,
+};
+
+use crate::failure::{Exit, Failure};
+use crate::output::say;
+use crate::settings::Surroundings;
+
+/// The node of a data directory that belongs to no cluster yet. A node that
+/// joins a cluster gets its id from the log.
+const FIRST_NODE: NodeId = NodeId(1);
+/// Bytes an item's outputs may have.
+const OUTPUTS_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Opens the data directory and starts a node in this process.
+pub(crate) async fn start_node(around: &Surroundings, part: Part) -> Result<Node, Failure> {
+    let settings = &around.config.settings;
+    let options = StoresOptions {
+        segment_bytes_max: settings.storage.segment_bytes.as_u64(),
+        inline_bytes_max: usize::try_from(settings.storage.inline_bytes_max.as_u64()).unwrap_or(usize::MAX),
+    };
+    let path = around.data_dir.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        Stores::open(
+            &path,
+            &options,
+            Arc::new(|error| {
+                // Nothing may be acknowledged any more, so nothing else may be done either.
+                say(format!("error: the log failed, the node ends: {}", crate::failure::chain(error)));
+                std::process::exit(Exit::Damaged as i32);
+            }),
+        )
+    });
+    let stores = opened.await.map_err(|error| Failure::unavailable(error.to_string()))??;
+    let work = Work::Processes(process_options(settings, &stores));
+    let node = Node::start(Options {
+        stores,
+        node: FIRST_NODE,
+        facts: facts(settings),
+        settings: replicated(settings),
+        part,
+        work,
+        snapshot_bytes: settings.storage.snapshot_bytes.as_u64(),
+    });
+    Ok(node.await?)
+}
+
+/// What this node can run.
+fn facts(settings: &Settings) -> NodeFacts {
+    let slots = &settings.slots;
+    let asked = [slots.orchestrator, slots.optimizer, slots.reviewer, slots.executor];
+    let mut by_role = [0; 4];
+    for role in AgentRole::ALL {
+        let index = role.index();
+        by_role[index] = asked[index].unwrap_or(settings.pools[index].max_pool_size);
+    }
+    let boxed = |(name, value): (&String, &String)| (name.as_str().into(), value.as_str().into());
+    NodeFacts {
+        slots: by_role,
+        labels: settings.node.labels.iter().map(boxed).collect(),
+        agents: settings
+            .agents
+            .iter()
+            .map(|(name, agent)| AgentFacts {
+                name: name.as_str().into(),
+                capabilities: agent
+                    .capabilities
+                    .iter()
+                    .map(|(name, values)| {
+                        (name.as_str().into(), values.iter().map(|value| value.as_str().into()).collect())
+                    })
+                    .collect(),
+            })
+            .collect(),
+    }
+}
+
+/// What plans are checked against.
+pub(crate) fn offers(settings: &Settings) -> Offers {
+    Offers {
+        agents: settings.agents.iter().map(|(name, agent)| agent.offer(name)).collect(),
+        nodes: Some(vec![NodeOffer {
+            name: settings.node.name.clone().unwrap_or_else(|| "this node".to_owned()),
+            labels: settings.node.labels.clone(),
+        }]),
+    }
+}
+
+fn replicated(settings: &Settings) -> Replicated {
+    let scheduling = &settings.scheduling;
+    Replicated {
+        ageing_step: scheduling.ageing_step,
+        retention: scheduling.retention,
+        limits: Limits {
+            items_max: scheduling.items_max,
+            requeues_max: u16::try_from(scheduling.requeues_max).unwrap_or(u16::MAX),
+            payload_inline_max: u32::try_from(settings.storage.inline_bytes_max.as_u64()).unwrap_or(u32::MAX),
+            ..Limits::default()
+        },
+    }
+}
+
+fn process_options(settings: &Settings, stores: &Stores) -> ProcessOptions {
+    let cli = settings.agents.iter().filter(|(_, agent)| agent.kind == AgentKind::Cli);
+    let agents: BTreeMap<String, AgentDefinition> = cli
+        .map(|(name, agent)| {
+            let definition = AgentDefinition {
+                command: agent.command.clone(),
+                prompt: match agent.prompt {
+                    PromptPassing::Stdin => PromptBy::Stdin,
+                    PromptPassing::Arg => PromptBy::Argument,
+                    PromptPassing::File => PromptBy::File,
+                },
+                env_allow: agent.env_allow.clone(),
+            };
+            (name.clone(), definition)
+        })
+        .collect();
+    ProcessOptions {
+        node: FIRST_NODE,
+        // Names this very program even after an upgrade has replaced its file.
+        shim: PathBuf::from("/proc/self/exe"),
+        attempts: stores.attempts(),
+        items: stores.items(),
+        agents,
+        output_head: settings.shim.output_head.as_u64(),
+        output_tail: settings.shim.output_tail.as_u64(),
+        outputs_bytes_max: OUTPUTS_BYTES_MAX,
+    }
+}

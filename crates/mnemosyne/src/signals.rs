@@ -1,0 +1,40 @@
+//! Signals that ask the program to end.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// SIGINT, SIGTERM and SIGHUP. From when it is made on none is lost, also
+/// while nobody waits for the next one.
+pub(crate) struct Interruptions([Option<Signal>; 3]);
+
+impl Interruptions {
+    /// Listens from now on.
+    pub(crate) fn listen() -> Self {
+        // Without a listener the signal ends the program by itself.
+        Self(
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
+                .map(|kind| signal(kind).ok()),
+        )
+    }
+
+    /// Returns when the next one has arrived.
+    pub(crate) async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            () = receive(interrupt) => {}
+            () = receive(terminate) => {}
+            () = receive(hangup) => {}
+        }
+    }
+}
+
+async fn receive(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns when SIGINT, SIGTERM or SIGHUP arrives.
+pub(crate) async fn asked_to_end() {
+    Interruptions::listen().next().await;
+}

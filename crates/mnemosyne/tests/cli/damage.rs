@@ -1,0 +1,224 @@
+//! Damaged files: the program says which and where, changes nothing, and
+//! never goes on with less than it once confirmed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::Scene;
+use crate::support::plan::{does, plan};
+use crate::support::random::Random;
+
+/// A scene with a finished run, and the segment of its log.
+fn finished() -> (Scene, PathBuf) {
+    let scene = Scene::new();
+    scene
+        .run_plan(&plan((0..30).map(|number| (format!("item-{number}"), does(["output-json:{\"x\": 1}"])))))
+        .exits(0);
+    let segment = scene.data_dir().join("log/00000000000000000001.seg");
+    assert!(segment.is_file());
+    (scene, segment)
+}
+
+/// Everything in the data directory, byte for byte; the lock only says who came last.
+fn content(scene: &Scene) -> BTreeMap<PathBuf, Vec<u8>> {
+    fn read(folder: &Path, into: &mut BTreeMap<PathBuf, Vec<u8>>) {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                read(&path, into);
+            } else if path.is_file() && !path.ends_with("lock") {
+                into.insert(path.clone(), fs::read(&path).expect("a file"));
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    read(&scene.data_dir(), &mut found);
+    found
+}
+
+fn damage(file: &Path, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let before = fs::read(file).expect("a file");
+    let mut bytes = before.clone();
+    change(&mut bytes);
+    fs::write(file, bytes).expect("a file");
+    before
+}
+
+/// One past the last byte that is not zero: segments are made longer than what is in them.
+fn end_of_data(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}
+
+/// Insists that every command refuses to touch the data directory, with these words.
+#[track_caller]
+fn refuses(scene: &Scene, words: &[&str]) {
+    let before = content(scene);
+    for command in ["run plan.yaml", "up", "ps", "submit plan.yaml --new", "events", "status"] {
+        let mut outcome = scene.line(command).exits(6);
+        for word in words {
+            outcome = outcome.says(word);
+        }
+        assert_eq!(outcome.stdout, "", "{command}");
+    }
+    let after = content(scene);
+    let changed: Vec<&PathBuf> = before.keys().filter(|path| before.get(*path) != after.get(*path)).collect();
+    assert!(changed.is_empty() && before.len() == after.len(), "changed: {changed:?}");
+}
+
+#[test]
+fn a_flipped_bit_in_the_log_is_found_and_nothing_is_changed() {
+    let mut random = Random::from_seed();
+    let (scene, segment) = finished();
+    let end = end_of_data(&fs::read(&segment).expect("a file"));
+    for _ in 0..4 {
+        // Behind the header, whose flipped version is a newer format.
+        let (at, bit) = (64 + random.below(end as u64 - 64), random.below(8));
+        let whole = damage(&segment, |bytes| bytes[usize::try_from(at).expect("small")] ^= 1 << bit);
+        refuses(&scene, &["log/00000000000000000001.seg is damaged at byte "]);
+        fs::write(&segment, whole).expect("a file");
+    }
+    assert_eq!(scene.items().len(), 30, "the whole log is fine again");
+}
+
+#[test]
+fn a_shortened_log_is_found() {
+    let (scene, segment) = finished();
+    let whole = fs::read(&segment).expect("a file");
+    let end = end_of_data(&whole);
+    for length in [end / 2, whole.len() / 2, 100, 0] {
+        damage(&segment, |bytes| bytes.truncate(length));
+        refuses(&scene, &["log/00000000000000000001.seg is damaged at byte "]);
+    }
+    fs::write(&segment, &whole).expect("a file");
+    // Its length is right and its end is gone: only the high-water mark can tell.
+    for zeros in [20, end / 2] {
+        damage(&segment, |bytes| bytes[end - zeros..end].fill(0));
+        refuses(&scene, &["log/00000000000000000001.seg is damaged at byte "]);
+        fs::write(&segment, &whole).expect("a file");
+    }
+    fs::remove_file(&segment).expect("a file");
+    refuses(&scene, &["log/"]);
+    fs::write(&segment, &whole).expect("a file");
+    assert_eq!(scene.items().len(), 30);
+}
+
+#[test]
+fn a_missing_or_damaged_mark_is_found() {
+    let (scene, _) = finished();
+    let mark = scene.data_dir().join("log/mark");
+    let whole = damage(&mark, |bytes| bytes.iter_mut().for_each(|byte| *byte = !*byte));
+    refuses(&scene, &["log/mark is damaged"]);
+    fs::remove_file(&mark).expect("a file");
+    refuses(&scene, &["log/mark"]);
+    fs::write(&mark, whole).expect("a file");
+    assert_eq!(scene.items().len(), 30);
+}
+
+#[test]
+fn a_torn_tail_is_cut_off() {
+    let mut random = Random::from_seed();
+    let (scene, segment) = finished();
+    for round in 0..5 {
+        damage(&segment, |bytes| {
+            let end = end_of_data(bytes).next_multiple_of(8);
+            let torn: Vec<u8> = match round {
+                // Garbage, the end of a frame, a frame that only begins, a header whose payload never came.
+                0 => (0..200).map(|_| u8::try_from(1 + random.below(255)).expect("a byte")).collect(),
+                1 => bytes[end - 64..end - 40].to_vec(),
+                2 => b"MnFr\x40\0\0\0".to_vec(),
+                3 => {
+                    let first = bytes.windows(4).position(|window| window == b"MnFr").expect("a frame");
+                    bytes[first..first + 24].to_vec()
+                }
+                _ => vec![0xff],
+            };
+            bytes[end..end + torn.len()].copy_from_slice(&torn);
+        });
+        assert_eq!(scene.items().len(), 30 * (round + 1), "round {round}");
+        assert!(scene.items().iter().all(|item| item["state"] == "succeeded"));
+        scene.line("run plan.yaml").exits(0);
+        assert_eq!(scene.items().len(), 30 * (round + 2), "what was written over the torn tail is there");
+    }
+}
+
+#[test]
+fn a_newer_format_is_left_alone() {
+    let (scene, segment) = finished();
+    let format = scene.data_dir().join("FORMAT");
+    let whole = damage(&format, |bytes| *bytes = b"mnemosyne-data 2\n".to_vec());
+    refuses(&scene, &["has data format 2, this release knows formats up to 1"]);
+    fs::write(&format, whole).expect("a file");
+    assert_eq!(scene.items().len(), 30);
+    // The version of a file stands behind its name.
+    damage(&segment, |bytes| bytes[6..8].copy_from_slice(&[9, 9]));
+    refuses(&scene, &["log/00000000000000000001.seg"]);
+}
+
+#[test]
+fn a_folder_of_somebody_else_is_left_alone() {
+    let scene = Scene::new();
+    fs::create_dir(scene.data_dir()).expect("a new folder");
+    fs::write(scene.data_dir().join("thesis.tex"), "years of work").expect("a file");
+    scene.write("plan.yaml", plan([("a", does(["exit:0"]))]));
+    let refused = scene.line("run plan.yaml").says("neither empty nor a data folder").says("thesis.tex");
+    assert_ne!(refused.exit, 0);
+    assert_eq!(fs::read_dir(scene.data_dir()).expect("a folder").count(), 1, "nothing was added");
+}
+
+#[test]
+fn a_damaged_snapshot_is_found_and_a_lost_history_is_written_again() {
+    let scene = Scene::new();
+    scene.write("mnemosyne.toml", "[storage]\nsegment_bytes = \"64k\"\nsnapshot_bytes = \"64k\"\n");
+    let items = |count: u32| {
+        plan((0..count).map(|number| (format!("item-{number}"), "run: \"true\", delay: 1h".to_owned())))
+    };
+    scene.submit(&items(500));
+    let events = scene.line("events --after 0").exits(0).stdout;
+    fs::remove_dir_all(scene.data_dir().join("history")).expect("a folder");
+    assert_eq!(scene.line("events --after 0").exits(0).stdout, events, "the log still has all of it");
+
+    let node = scene.up();
+    let snapshot =
+        || fs::read_dir(scene.data_dir().join("snapshots")).ok()?.flatten().next().map(|entry| entry.path());
+    let mut count = 0;
+    while snapshot().is_none_or(|path| path.extension().is_none_or(|extension| extension != "snap")) {
+        count += 1;
+        assert!(count < 200, "no snapshot after {count} runs");
+        scene.write("plan.yaml", items(200 + count));
+        scene.line("submit plan.yaml").exits(0);
+    }
+    let known = scene.items().len();
+    drop(node);
+    assert_eq!(scene.items().len(), known, "snapshot and log together");
+    let snapshot = snapshot().expect("just seen");
+    damage(&snapshot, |bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    });
+    refuses(&scene, &["snapshots/", "is damaged"]);
+}
+
+#[test]
+fn a_damaged_prompt_fails_its_item_unless_it_is_handed_over_again() {
+    let scene = Scene::new();
+    let command = serde_json::to_string(&[crate::support::scene::fake_agent(), "read-stdin"]).expect("texts");
+    scene.write("mnemosyne.toml", format!("[agents.echo]\ncommand = {command}\nprompt = \"stdin\"\n"));
+    let prompt = "word ".repeat(20_000);
+    let run = scene
+        .submit(&plan([("a", format!("prompt: \"{prompt}\", agent: echo, retry: {{ max_attempts: 1 }}"))]));
+    let blob =
+        content(&scene).into_keys().find(|path| path.to_string_lossy().contains("/blobs/")).expect("a blob");
+    let flip = |bytes: &mut Vec<u8>| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    };
+    damage(&blob, flip);
+    let node = scene.up();
+    let outcome = scene.run(["wait", &run]).exits(1);
+    assert!(outcome.stderr.contains("damaged"), "an agent never gets a damaged prompt: {}", outcome.stderr);
+    assert_eq!(scene.run(["logs", &scene.id("a")]).stdout, "");
+    drop(node);
+    scene.line("run plan.yaml").exits(0);
+    assert_eq!(scene.run(["logs", &scene.id("a")]).exits(0).stdout, prompt);
+}

@@ -1,0 +1,19 @@
+//! Stories of the binary, told with real processes: a node that is killed is
+//! killed by SIGKILL, an agent that hangs is a program that hangs.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod cancelling;
+mod continuing;
+mod damage;
+mod everything_killed;
+mod large;
+mod main_job;
+mod node_killed;
+mod output;
+mod scheduling;
+mod signals;
+mod timing;
+mod wording;
