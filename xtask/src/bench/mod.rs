@@ -1,0 +1,72 @@
+//! `cargo xtask bench`: figures about the product, printed with what they depend on.
+
+mod core;
+mod disk;
+#[cfg(feature = "bench")]
+mod node;
+mod workflows;
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::Subcommand;
+
+use crate::output::say;
+use crate::workspace;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// How many transitions of items the state machine applies in a second
+    Core(core::Core),
+    /// How long the disk takes to make 512 bytes durable
+    Disk(disk::Disk),
+    /// Throughput, latency, reopening and memory of a whole node on a real disk
+    #[cfg(feature = "bench")]
+    Node(node::NodeBench),
+    /// The same; it is built with everything the product is made of
+    #[cfg(not(feature = "bench"))]
+    Node(Forwarded),
+    /// How close the dispatch order of real workflow graphs comes to the best possible
+    Workflows(workflows::Workflows),
+}
+
+impl Bench {
+    pub(crate) fn run(&self) -> Result<()> {
+        if cfg!(debug_assertions) || !cfg!(feature = "bench") && matches!(self, Self::Node(_)) {
+            return again_in_release();
+        }
+        match self {
+            Self::Core(core) => core.run(),
+            Self::Disk(disk) => disk.run(),
+            #[cfg(feature = "bench")]
+            Self::Node(node) => node.run(),
+            #[cfg(not(feature = "bench"))]
+            Self::Node(_) => unreachable!("handed on to a build that has it"),
+            Self::Workflows(workflows) => workflows.run(),
+        }
+    }
+}
+
+/// Arguments that are handed on as they are.
+#[cfg(not(feature = "bench"))]
+#[derive(Debug, clap::Args)]
+pub(crate) struct Forwarded {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    _arguments: Vec<String>,
+}
+
+/// Figures of a debug build say nothing, so the same command line is run in a release build.
+fn again_in_release() -> Result<()> {
+    say("building in release mode");
+    let status = Command::new("cargo")
+        .args(["run", "--quiet", "--release", "--package", "xtask", "--features", "bench", "--"])
+        .args(std::env::args_os().skip(1))
+        .env("CARGO_TERM_COLOR", "auto")
+        .current_dir(workspace::root())
+        .status()
+        .context("cannot run cargo")?;
+    if !status.success() {
+        bail!("the benchmark did not succeed");
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! How long a submitted item waits for its start, and a done one for its record.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use mnemosyne_core::event::Event;
+use mnemosyne_core::id::ItemId;
+use mnemosyne_core::work::state::ItemState;
+use tokio::sync::mpsc;
+
+use super::super::disk::quantiles;
+use super::noop::Noop;
+use super::scene::{Folder, start, stop, submission};
+use crate::output::line;
+
+/// Items a second.
+const RATE: u32 = 50;
+/// Items in all.
+const ITEMS: u32 = 500;
+
+/// Submits one item every twentieth of a second and follows it.
+pub(super) async fn measure(dir: &Path) -> Result<()> {
+    let folder = Folder::below(dir, "latency")?;
+    let (starts, mut started) = mpsc::unbounded_channel();
+    let node = start(&folder, 64, Arc::new(Noop(Some(starts)))).await?;
+    let handle = node.handle();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / RATE);
+    let watcher = tokio::spawn(ends(handle.clone(), handle.latest_event()));
+    let mut to_start = Vec::new();
+    let mut begun_at: BTreeMap<ItemId, Instant> = BTreeMap::new();
+    for number in 0..ITEMS {
+        let next = submission(&number.to_string(), 1)?;
+        ticks.tick().await;
+        let asked = Instant::now();
+        handle.submit(next).await?;
+        let (item, begun) = started.recv().await.context("the node stopped")?;
+        to_start.push(begun.duration_since(asked));
+        begun_at.insert(item, begun);
+    }
+    let ended = watcher.await??;
+    let mut to_record: Vec<Duration> =
+        ended.iter().filter_map(|(item, at)| Some(at.duration_since(*begun_at.get(item)?))).collect();
+    line(format!("latency      submit → start {} at {RATE} items/s", quantiles(&mut to_start)));
+    line(format!("latency      start → recorded completion {}", quantiles(&mut to_record)));
+    stop(node).await
+}
+
+/// When the completion of each item could be seen.
+async fn ends(handle: mnemosyne_control::Handle, mut seq: u64) -> Result<BTreeMap<ItemId, Instant>> {
+    let mut ended = BTreeMap::new();
+    while ended.len() < usize::try_from(ITEMS)? {
+        handle.wait_event(seq).await?;
+        let now = Instant::now();
+        for record in handle.events(seq, 10_000).await? {
+            seq = record.seq;
+            if let Event::WorkItemEnded { item, state: ItemState::Succeeded } = record.event {
+                ended.insert(item, now);
+            }
+        }
+    }
+    Ok(ended)
+}

@@ -1,0 +1,105 @@
+//! A node in a data directory of its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use mnemosyne_core::command::{OnExisting, Submission};
+use mnemosyne_core::id::NodeId;
+use mnemosyne_core::node::NodeFacts;
+use mnemosyne_core::settings::Settings;
+use mnemosyne_core::work::payload::Payload;
+use mnemosyne_core::work::spec::{Demand, ItemSpec, PRIORITY_DEFAULT, Policy, RunSpec};
+use mnemosyne_core::work::task::{Action, RunContext, TaskSpec, Workspace};
+use mnemosyne_node::{Node, Options, Part, Runner, StopKind, Stores, StoresOptions, Work};
+
+/// A data directory that is removed at the end.
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    pub(super) fn below(dir: &Path, name: &str) -> Result<Self> {
+        let path = dir.join(format!(".bench-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            crate::output::say(format!("cannot remove {}: {error}", self.0.display()));
+        }
+    }
+}
+
+/// Opens the stores of a data directory as a node does.
+pub(super) fn stores(folder: &Folder) -> Result<Stores> {
+    let options = StoresOptions { segment_bytes_max: 64 << 20, inline_bytes_max: 16 << 10 };
+    let failed = Arc::new(|error: &mnemosyne_persistence::LogError| {
+        crate::output::say(format!("the log failed: {error}"));
+        std::process::exit(6);
+    });
+    Ok(Stores::open(folder.path(), &options, failed)?)
+}
+
+/// Starts a node with so many executors.
+pub(super) async fn start(folder: &Folder, slots: u32, runner: Arc<dyn Runner>) -> Result<Node> {
+    let part = if slots == 0 { Part::Requests } else { Part::Worker };
+    let node = Node::start(Options {
+        stores: stores(folder)?,
+        node: NodeId(1),
+        facts: NodeFacts { slots: [1, 1, 1, slots.max(1)], ..NodeFacts::default() },
+        settings: Settings::default(),
+        part,
+        work: Work::Runner(runner),
+        snapshot_bytes: 256 << 20,
+    });
+    Ok(node.await?)
+}
+
+pub(super) async fn stop(node: Node) -> Result<()> {
+    node.close(StopKind::Now).await.map(|_| ()).map_err(|error| anyhow!(error))
+}
+
+/// A run of independent small items: `run: ["true"]`, as the plan compiler makes them.
+pub(super) fn submission(name: &str, items: u32) -> Result<Submission> {
+    let task = TaskSpec {
+        action: Action::Argv(vec!["true".to_owned()]),
+        env: Default::default(),
+        workdir: None,
+        workspace: Workspace::None,
+        each: None,
+        outputs_schema: None,
+    };
+    let context = RunContext { base_dir: "/".to_owned(), env: Default::default() };
+    let encode =
+        |bytes: Result<Vec<u8>, postcard::Error>| Ok::<_, anyhow::Error>(Payload::Inline(bytes?.into()));
+    let task = encode(postcard::to_stdvec(&task))?;
+    let items = (0..items).map(|number| ItemSpec {
+        name: format!("item-{number:06}").into(),
+        needs: Box::default(),
+        policy: 0,
+        demand: 0,
+        group: None,
+        priority: PRIORITY_DEFAULT,
+        estimate: None,
+        key: None,
+        task: task.clone(),
+    });
+    let spec = RunSpec {
+        name: name.into(),
+        namespace: "default".into(),
+        key: None,
+        digest: [0; 32],
+        context: encode(postcard::to_stdvec(&context))?,
+        policies: vec![Policy::default()],
+        demands: vec![Demand::default()],
+        groups: Vec::new(),
+        items: items.collect(),
+    };
+    Ok(Submission { spec, existing: OnExisting::New })
+}

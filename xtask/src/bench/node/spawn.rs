@@ -1,0 +1,62 @@
+//! Items a second that are processes: `run: ["true"]`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Result;
+use mnemosyne_core::id::NodeId;
+use mnemosyne_core::node::NodeFacts;
+use mnemosyne_core::settings::Settings;
+use mnemosyne_node::{Node, Options, Part, ProcessOptions, Work};
+
+use super::noop::Noop;
+use super::scene::{Folder, start, stop, stores, submission};
+use crate::output::line;
+
+/// Items that are run.
+const ITEMS: u32 = 1_000;
+
+/// `program` is called as `PROGRAM shim DIR`, as the product calls itself.
+pub(super) async fn measure(dir: &Path, program: &Path) -> Result<()> {
+    for slots in [1, 4] {
+        let folder = Folder::below(dir, "spawn")?;
+        // Makes the data directory, so that its folders can be named.
+        stop(start(&folder, 0, Arc::new(Noop(None))).await?).await?;
+        let stores = stores(&folder)?;
+        let options = ProcessOptions {
+            node: NodeId(1),
+            shim: std::path::absolute(program)?,
+            attempts: stores.attempts(),
+            items: stores.items(),
+            agents: Default::default(),
+            output_head: 64 << 10,
+            output_tail: 64 << 10,
+            outputs_bytes_max: 64 << 10,
+        };
+        let node = Node::start(Options {
+            stores,
+            node: NodeId(1),
+            facts: NodeFacts { slots: [1, 1, 1, slots], ..NodeFacts::default() },
+            settings: Settings::default(),
+            part: Part::Worker,
+            work: Work::Processes(options),
+            snapshot_bytes: 256 << 20,
+        })
+        .await?;
+        let handle = node.handle();
+        let begun = Instant::now();
+        let (run, _, _) = handle.submit(submission("spawn", ITEMS)?).await?;
+        loop {
+            let seq = handle.latest_event();
+            if handle.run(run).await?.result.is_some() {
+                break;
+            }
+            handle.wait_event(seq).await?;
+        }
+        let rate = f64::from(ITEMS) / begun.elapsed().as_secs_f64();
+        line(format!("spawn        {rate:.0} items/s of run: [\"true\"] with {slots} slots"));
+        stop(node).await?;
+    }
+    Ok(())
+}

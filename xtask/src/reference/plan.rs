@@ -1,0 +1,104 @@
+//! The reference of plan files.
+
+use std::fmt::Write;
+
+use mnemosyne_core::plan::words::PLAN;
+use mnemosyne_core::text::{Field, Object, Shape, Word};
+
+use super::{NOTICE, cell};
+
+const INTRODUCTION: &str = "
+# Plan files
+
+A plan is a graph of work items, written as YAML, TOML or JSON; all three are read into the same model.
+`mnemosyne plan check PLAN` finds what is wrong with one, `mnemosyne plan schema` prints the JSON Schema for editors,
+`mnemosyne plan graph PLAN` and `mnemosyne plan explain PLAN` show what would run and in which order.
+
+Durations are written `90s`, `1h30m`, `500ms`; sizes `64k`, `1G`. An unknown word is an error that names the nearest
+known one. `${{ … }}` reads `vars.NAME`, `item` (the value of `foreach`) and `items.NAME.outputs`; it is replaced in
+arguments, prompts and environment values, never in shell lines. [The glossary](../guide/concepts.md) explains the terms.
+
+All words of the format are listed here. Some of them this version knows but refuses to run, with a message that says
+so; README.md names these.
+";
+
+/// The page.
+pub(super) fn page() -> String {
+    let mut objects = Vec::new();
+    collect(&PLAN, &mut objects);
+    let mut text = format!("{NOTICE}{INTRODUCTION}");
+    for object in objects {
+        let head = "| word | value | meaning |\n|---|---|---|";
+        writeln!(text, "\n## {}\n\n{head}", title(object.noun)).expect("a String takes everything");
+        object.fields().for_each(|field| write_row(&mut text, field));
+        object.fields().for_each(|field| write_words(&mut text, field));
+    }
+    text
+}
+
+/// The objects in the order in which they are met; one that several words share stands once.
+/// The recursion follows the tables, which are constants.
+fn collect(shape: &Shape, objects: &mut Vec<&'static Object>) {
+    match shape {
+        Shape::Object(object) => {
+            if objects.iter().any(|known| known.noun == object.noun) {
+                return;
+            }
+            objects.push(object);
+            object.fields().for_each(|field| collect(&field.shape, objects));
+        }
+        Shape::List { of, .. } | Shape::Map { of, .. } => collect(of, objects),
+        Shape::Either(shapes) => shapes.iter().for_each(|shape| collect(shape, objects)),
+        _ => {}
+    }
+}
+
+fn write_row(text: &mut String, field: &Field) {
+    let (shape, doc) = (cell(&field.shape.describe()), cell(field.doc));
+    writeln!(text, "| `{}` | {shape} | {doc} |", field.name).expect("a String takes everything");
+}
+
+/// Explains the values of a word that takes one of several.
+fn write_words(text: &mut String, field: &Field) {
+    let mut words = Vec::new();
+    choices(&field.shape, &mut words);
+    if words.len() < 2 {
+        return;
+    }
+    writeln!(text, "\nValues of `{}`:\n", field.name).expect("a String takes everything");
+    for word in words {
+        writeln!(text, "- `{}`: {}", word.name, word.doc.trim()).expect("a String takes everything");
+    }
+}
+
+fn choices(shape: &Shape, words: &mut Vec<&'static Word>) {
+    match shape {
+        Shape::Word(known) => words.extend(known.iter()),
+        Shape::List { of, .. } | Shape::Map { of, .. } => choices(of, words),
+        Shape::Either(shapes) => shapes.iter().for_each(|shape| choices(shape, words)),
+        _ => {}
+    }
+}
+
+/// "an item" becomes "Item".
+fn title(noun: &str) -> String {
+    let bare = noun.strip_prefix("a ").or_else(|| noun.strip_prefix("an ")).unwrap_or(noun);
+    let mut letters = bare.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().collect::<String>() + letters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_of_every_object_has_a_row() {
+        let mut objects = Vec::new();
+        collect(&PLAN, &mut objects);
+        assert!(objects.len() > 5);
+        let page = page();
+        for field in objects.iter().flat_map(|object| object.fields()) {
+            assert!(page.contains(&format!("| `{}` |", field.name)), "{}", field.name);
+        }
+    }
+}
