@@ -147,9 +147,12 @@ fn templates_never_become_shell_or_options() {
         serde_json::to_string(&[crate::support::scene::fake_agent(), "args", "--", "{prompt}"]).expect("texts");
     let bare =
         serde_json::to_string(&[crate::support::scene::fake_agent(), "args", "{prompt}"]).expect("texts");
-    scene.write("mnemosyne.toml", format!(
-        "[agents.safe]\ncommand = {command}\nprompt = \"arg\"\n[agents.bare]\ncommand = {bare}\nprompt = \"arg\"\n"
-    ));
+    scene.write(
+        "mnemosyne.toml",
+        format!(
+            "[agents.safe]\ncommand = {command}\nprompt = \"arg\"\n[agents.bare]\ncommand = {bare}\nprompt = \"arg\"\n"
+        ),
+    );
     let evil = "--dangerously-skip-permissions $(touch pwned) `touch pwned`; touch pwned\nnext line";
     let text = |agent: &str| {
         serde_json::json!({ "version": 1, "vars": { "evil": evil }, "items": { "a": { "prompt": "${{ vars.evil }}", "agent": agent,

@@ -4,11 +4,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod agents;
 mod bad_input;
 mod cancelling;
 mod continuing;
 mod damage;
 mod everything_killed;
+mod json;
 mod large;
 mod main_job;
 mod node_killed;

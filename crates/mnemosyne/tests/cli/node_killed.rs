@@ -53,7 +53,8 @@ fn a_run_survives_kills_of_the_node_at_random_moments() {
 
     let mut killed = 0;
     let outcome = loop {
-        let mut run = scene.spawn(["run", "plan.yaml"]);
+        // With a key, so that a run which has ended in time is found again and not started anew.
+        let mut run = scene.spawn(["run", "plan.yaml", "--key", "kills"]);
         if killed < kills {
             // The moment of the kill is what is tested, not something that is waited for.
             std::thread::sleep(random.moment(KILL_AFTER_MAX));
@@ -157,6 +158,7 @@ fn an_agent_that_outlives_its_node_is_picked_up() {
     scene.write("plan.yaml", plan([("a", does(steps))]));
     let run = scene.spawn(["run", "plan.yaml"]);
     wait_until("the agent to work", || scene.lines("effects") == ["begun"]);
+    scene.wait_state("a", "running");
     run.kill();
     let before = scene.show("a");
     assert_eq!(before["state"], "running", "an unreachable agent is not declared dead");

@@ -153,7 +153,8 @@ fn why_names_the_one_thing_that_binds() {
     }
     scene.write("mnemosyne.toml", slots(0));
     let _node = scene.up();
-    wait_until("two to run", || scene.agents().len() == 2);
+    scene.wait_state("hog", "running");
+    scene.wait_state("group[x]", "running");
     let said = |name: &str, text: &str| assert_eq!(scene.why(name), text, "{name}");
     said("hog", "is running: runs on n1");
     said("group[y]", "is ready: group runs as many as it may (max_parallel 1)");

@@ -196,7 +196,8 @@ fn a_run_goes_on_by_itself_when_the_node_of_another_ends() {
             first.wait().exits(0);
         }
         scene.touch("go-second");
-        second.wait().exits(0);
+        let said = second.wait().exits(0).says("going on with a node of our own").stderr;
+        assert_eq!(said.matches("b started").count(), 1, "nothing is said twice: {said}");
         assert_eq!(scene.show("b")["attempts"], 1);
         assert_eq!(scene.state("c"), "succeeded");
     }

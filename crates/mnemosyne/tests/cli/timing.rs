@@ -38,13 +38,13 @@ fn the_run_timeout_holds_while_no_node_runs() {
 #[test]
 fn an_agent_that_hangs_is_ended_and_one_that_works_is_not() {
     let scene = Scene::new();
-    let idle = "timeouts: { idle: 1s }";
+    let idle = "timeouts: { idle: 1500ms }";
     scene.write(
         "plan.yaml",
         plan([
             ("hangs", format!("{}, {idle}", does(["stdout:so far so good", "sleep:5m"]))),
-            ("talks", format!("{}, {idle}", does(["stream:15:200ms"]))),
-            ("computes", format!("{}, {idle}", does(["burn-cpu:1500ms"]))),
+            ("talks", format!("{}, {idle}", does(["stream:10:300ms"]))),
+            ("computes", format!("{}, {idle}", does(["burn-cpu:2500ms"]))),
         ]),
     );
     scene.line("run plan.yaml").exits(1).says("idle timeout");
@@ -82,9 +82,9 @@ fn a_deadline_ends_whatever_state_the_item_is_in() {
     scene.write(
         "plan.yaml",
         plan([
-            ("runs", format!("{wait}, deadline: 700ms")),
-            ("pending", format!("{wait}, needs: [runs], deadline: 500ms")),
-            ("ready", format!("{wait}, deadline: 600ms")),
+            ("runs", format!("{wait}, deadline: 2s")),
+            ("pending", format!("{wait}, needs: [runs], deadline: 1s")),
+            ("ready", format!("{wait}, deadline: 1s")),
         ]),
     );
     let outcome = scene.line("run plan.yaml").exits(1);

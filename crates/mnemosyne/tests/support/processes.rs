@@ -81,13 +81,19 @@ pub(crate) fn memory_max(pid: u32) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// The processor time a process has used so far.
-pub(crate) fn processor_time(pid: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is there");
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().expect("a number")).sum();
-    // A hundred ticks a second on every Linux there is.
-    Duration::from_millis(ticks * 10)
+/// How often the threads of a process have gone to sleep so far: that many times they were awake.
+pub(crate) fn wake_ups(pid: u32) -> u64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is there").flatten();
+    let count = |thread: fs::DirEntry| {
+        let status = fs::read_to_string(thread.path().join("status")).ok()?;
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?
+            .trim()
+            .parse::<u64>()
+            .ok()
+    };
+    threads.filter_map(count).sum()
 }
 
 fn of(wanted: impl Fn(&Process) -> bool) -> Vec<Process> {

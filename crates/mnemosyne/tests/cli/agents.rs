@@ -1,0 +1,89 @@
+//! What an agent is given and what is taken from it: environment, arguments, outputs, a folder.
+
+use serde_json::json;
+
+use crate::support::Scene;
+use crate::support::node::text;
+use crate::support::plan::{agent, does, plan};
+
+#[test]
+fn an_agent_learns_who_it_is_and_none_of_our_secrets() {
+    let scene = Scene::new();
+    let words = format!("{}, env: {{ GREETING: \"hello you\" }}", does(["env"]));
+    scene.write("plan.yaml", plan([("who", words)]));
+    let mut command = scene.command(["run", "plan.yaml", "--namespace", "lab"]);
+    command.env("ANTHROPIC_API_KEY", "sk-secret").env("AWS_SECRET_ACCESS_KEY", "aws-secret");
+    command.env("MNEMOSYNE_TOKEN", "token-secret").env("SSH_AUTH_SOCK", "/run/secret").env("LANG", "C.UTF-8");
+    scene.start(command).wait().exits(0);
+    let detail = scene.show("who");
+    let log = scene.run(["logs", &text(&detail["id"])]).exits(0).stdout;
+    let value = |name: &str| log.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let is = |name: &str, wanted: &str| assert_eq!(value(name), Some(wanted), "{name}");
+    is("MNEMOSYNE_ITEM_ID", &text(&detail["id"]));
+    is("MNEMOSYNE_ITEM_NAME", "who");
+    is("MNEMOSYNE_RUN_ID", &text(&detail["run"]));
+    is("MNEMOSYNE_NAMESPACE", "lab");
+    is("MNEMOSYNE_ATTEMPT", "1");
+    is("MNEMOSYNE_FENCING_TOKEN", &detail["history"][0]["token"].to_string());
+    is("MNEMOSYNE_NODE_ID", &text(&detail["node"]));
+    is("GREETING", "hello you");
+    is("LANG", "C.UTF-8");
+    is("HOME", scene.path().to_str().expect("a plain name"));
+    for name in ["MNEMOSYNE_OUTPUT_FILE", "MNEMOSYNE_ARTIFACTS_DIR", "PATH"] {
+        assert!(value(name).is_some_and(|value| value.starts_with('/')), "{name} is {:?}", value(name));
+    }
+    assert!(std::path::Path::new(value("MNEMOSYNE_ARTIFACTS_DIR").expect("there")).is_dir());
+    let trace = value("TRACEPARENT").expect("there");
+    let parts: Vec<usize> = trace.split('-').map(str::len).collect();
+    assert_eq!(parts, [2, 32, 16, 2], "{trace}");
+    for line in log.lines().filter(|line| !line.starts_with("GREETING")) {
+        let name = line.split('=').next().expect("a name");
+        let known = name.starts_with("MNEMOSYNE_") || name.starts_with("LLVM_") || name.starts_with("LC_");
+        let usual = ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "TERM", "USER", "TRACEPARENT"].contains(&name);
+        assert!(known || usual, "an agent gets {name}");
+    }
+    assert!(!log.contains("secret"), "{log}");
+    let data = std::fs::read(scene.data_dir().join("log/00000000000000000001.seg")).expect("the log is there");
+    assert!(!data.windows(9).any(|part| part == b"sk-secret"));
+}
+
+#[test]
+fn outputs_reach_dependents_in_arguments_and_environment() {
+    let scene = Scene::new();
+    let tricky = r#"{"x": "a b; $(touch pwned) \"q\"", "list": [1, 2], "n": 5}"#;
+    let first = agent([format!("output-json:{tricky}")]);
+    let second = agent(["env".to_owned(), "args".to_owned(), "${{ items.first.outputs.x }}".to_owned()]);
+    let plan = format!(
+        "version: 1\nitems:\n  first: {{ run: {first} }}\n  second:\n    needs: [first]\n    run: {second}\n    \
+         env: {{ N: \"n is ${{{{ items.first.outputs.n }}}}\" }}\n"
+    );
+    scene.run_plan(&plan).exits(0);
+    let log = scene.run(["logs", &scene.id("second")]).exits(0).stdout;
+    assert!(log.ends_with("a b; $(touch pwned) \"q\"\n"), "one argument, verbatim: {log}");
+    assert!(log.contains("\nN=n is 5\n"), "{log}");
+    assert!(!scene.path().join("pwned").exists());
+    assert_eq!(scene.show("first")["outputs"]["list"], json!([1, 2]));
+}
+
+#[test]
+fn outputs_that_are_no_json_fail_the_item() {
+    let scene = Scene::new();
+    scene.run_plan(&plan([("a", does(["output-json:{oops"]))])).exits(1).says("the outputs are not JSON");
+    assert_eq!(scene.state("a"), "failed");
+}
+
+#[test]
+fn an_item_with_a_folder_of_its_own_works_there() {
+    let scene = Scene::new();
+    let words = |name: &str| format!("run: \"echo {name} > mine.txt; pwd\", workspace: folder");
+    scene.run_plan(&plan([("a", words("a")), ("b", words("b"))])).exits(0);
+    let folder = |name: &str| scene.run(["logs", &scene.id(name)]).exits(0).stdout.trim_end().to_owned();
+    let (a, b) = (folder("a"), folder("b"));
+    assert_ne!(a, b);
+    for (folder, name) in [(a, "a\n"), (b, "b\n")] {
+        let folder = std::path::Path::new(&folder);
+        assert!(folder.starts_with(scene.data_dir()), "{}", folder.display());
+        assert_eq!(std::fs::read_to_string(folder.join("mine.txt")).expect("it wrote"), name);
+    }
+    assert!(!scene.path().join("mine.txt").exists());
+}
