@@ -58,7 +58,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) output_tail: u64,
 }
 
-/// Why an attempt cannot be launched. Trying again would not help.
+/// Why an attempt cannot be launched. Trying again would not help, but for [`LaunchError::Io`].
 #[derive(Debug, Error)]
 pub(crate) enum LaunchError {
     /// The definition of the agent is not there.

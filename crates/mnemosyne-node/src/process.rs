@@ -27,6 +27,8 @@ use crate::launch::{AgentDefinition, LaunchError, OUTPUTS_FILE, Surroundings, pr
 use crate::runner::{Report, Runner, Stop, StopKind};
 use crate::stores::Payloads;
 
+/// Time before the next look at an attempt that could not be looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Bytes of the last output lines that are put into the record of a failure.
 const ERROR_TAIL_BYTES: usize = 400;
 
@@ -86,35 +88,60 @@ impl ProcessRunner {
 
     async fn attempt(&self, order: Order, mut stop: Stop, report: Report) -> AttemptResult {
         let dir = Self::folder(&self.options.attempts, order.item, order.token.0);
-        let identity = match self.find_or_launch(&order, &dir).await {
-            Ok(Begun::Running(identity)) => identity,
-            Ok(Begun::Over(result)) => return result,
-            Err(error) => return interrupted(format!("cannot look at the attempt's folder: {error}")),
+        let identity = match self.begin(&order, &dir, &mut stop).await {
+            Begun::Running(identity) => identity,
+            Begun::Over(result) => return result,
         };
         report.started();
-        let ended = self.watch(&order, &dir, &identity, &mut stop).await;
-        match ended {
-            Ok(End::Exited(exit)) => self.result_of_exit(&dir, exit),
-            Ok(End::Idle(span)) => AttemptResult::Failed {
-                fault: Fault::IdleTimeout,
-                message: format!("no output and no use of CPU for {span}").into(),
-            },
-            Ok(End::HandedOver) => AttemptResult::Stopped,
-            Err(error) => interrupted(format!("cannot watch the shim: {error}")),
+        loop {
+            match self.watch(&order, &dir, &identity, &mut stop).await {
+                Ok(End::Exited(exit)) => return self.result_of_exit(&dir, exit),
+                Ok(End::Idle(span)) => {
+                    let message = format!("no output and no use of CPU for {span}").into();
+                    return AttemptResult::Failed { fault: Fault::IdleTimeout, message };
+                }
+                Ok(End::HandedOver) => return AttemptResult::Stopped,
+                Err(error) => {
+                    tracing::warn!(%error, item = %order.item, "cannot watch the shim; trying again");
+                    if handed_over_meanwhile(&mut stop).await {
+                        return AttemptResult::Stopped;
+                    }
+                }
+            }
         }
     }
 
-    /// Goes on with an attempt that is on disk, or launches it.
-    async fn find_or_launch(&self, order: &Order, dir: &Path) -> io::Result<Begun> {
+    /// Launches an attempt, or goes on with one that is on disk.
+    async fn begin(&self, order: &Order, dir: &Path, stop: &mut Stop) -> Begun {
+        let mut why_again = "the node ended before it was started".to_owned();
         match std::fs::create_dir(dir) {
-            Ok(()) if order.stopping => Ok(Begun::Over(AttemptResult::Stopped)),
-            Ok(()) => self.launch(order, dir).await,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.find(dir).await,
-            Err(error) => Err(error),
+            Ok(()) if order.stopping => return Begun::Over(AttemptResult::Stopped),
+            Ok(()) => match self.launch(order, dir).await {
+                Ok(begun) => return begun,
+                // The shim may have been started all the same: its folder tells.
+                Err(error) => why_again = format!("cannot start the shim: {error}"),
+            },
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Begun::Over(interrupted(format!("cannot make the attempt's folder: {error}")));
+            }
+        }
+        loop {
+            match self.find(dir, &why_again).await {
+                Ok(begun) => return begun,
+                Err(error) => {
+                    tracing::warn!(%error, item = %order.item, "cannot look at the attempt's folder; trying again");
+                    if handed_over_meanwhile(stop).await {
+                        return Begun::Over(AttemptResult::Stopped);
+                    }
+                }
+            }
         }
     }
 
-    async fn find(&self, dir: &Path) -> io::Result<Begun> {
+    /// What has become of an attempt that is on disk; `why_again` says why it
+    /// is repeated when it was not started.
+    async fn find(&self, dir: &Path, why_again: &str) -> io::Result<Begun> {
         loop {
             return match inspect(dir)? {
                 AttemptOnDisk::Running(identity) => Ok(Begun::Running(identity)),
@@ -125,7 +152,7 @@ impl ProcessRunner {
                     let exit = wait_exit(dir, &identity).await?;
                     Ok(Begun::Over(self.result_of_exit(dir, exit)))
                 }
-                AttemptOnDisk::Revoked => Ok(Begun::Over(interrupted("the node ended before it was started"))),
+                AttemptOnDisk::Revoked => Ok(Begun::Over(interrupted(why_again))),
                 // A shim may be on its way; the claim decides who was first.
                 AttemptOnDisk::NotClaimed => {
                     revoke(dir)?;
@@ -138,31 +165,30 @@ impl ProcessRunner {
     async fn launch(&self, order: &Order, dir: &Path) -> io::Result<Begun> {
         let spec = match self.spec(order, dir).await {
             Ok(spec) => spec,
-            Err(problem) => {
-                let message = problem.into_boxed_str();
-                return Ok(Begun::Over(AttemptResult::Failed { fault: Fault::Spawn, message }));
-            }
+            Err(result) => return Ok(Begun::Over(result)),
         };
         let (shim, dir) = (self.options.shim.clone(), dir.to_owned());
         let launched = tokio::task::spawn_blocking(move || launch(&shim, &dir, &spec));
         let launched = launched.await.map_err(io::Error::other)?;
-        Ok(match launched {
-            Ok(launched) => Begun::Running(launched.identity),
-            Err(error) => Begun::Over(AttemptResult::Failed {
-                fault: Fault::Spawn,
-                message: format!("cannot start the shim: {error}").into(),
-            }),
-        })
+        match launched {
+            Ok(launched) => Ok(Begun::Running(launched.identity)),
+            // The spec was refused: it would be again.
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+                Ok(Begun::Over(cannot_start(format!("cannot start the shim: {error}"))))
+            }
+            // The disk is full, or the machine has no room for another process: that is no fault of the work.
+            Err(error) => Err(error),
+        }
     }
 
-    /// What to run; an error is a fault of the work, since trying again would not help.
-    async fn spec(&self, order: &Order, dir: &Path) -> Result<mnemosyne_agents::LaunchSpec, String> {
-        let task = self.payloads.decode(&order.task).map_err(|error| error.to_string())?;
-        let context = self.payloads.decode(&order.context).map_err(|error| error.to_string())?;
+    /// What to run, or what it means that this cannot be said.
+    async fn spec(&self, order: &Order, dir: &Path) -> Result<mnemosyne_agents::LaunchSpec, AttemptResult> {
+        let task = self.payloads.decode(&order.task).map_err(cannot_start)?;
+        let context = self.payloads.decode(&order.context).map_err(cannot_start)?;
         let mut outputs = BTreeMap::new();
-        for (name, payload) in self.outputs.outputs_before(order.item).await? {
-            let bytes = self.payloads.get(&payload).map_err(|error| error.to_string())?;
-            let value: Value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+        for (name, payload) in self.outputs.outputs_before(order.item).await.map_err(cannot_start)? {
+            let bytes = self.payloads.get(&payload).map_err(cannot_start)?;
+            let value: Value = serde_json::from_slice(&bytes).map_err(cannot_start)?;
             outputs.insert(name.into_string(), value);
         }
         let around = Surroundings {
@@ -175,7 +201,10 @@ impl ProcessRunner {
             output_head: self.options.output_head,
             output_tail: self.options.output_tail,
         };
-        prepare(order, &task, &context, &around).map_err(|error: LaunchError| error.to_string())
+        prepare(order, &task, &context, &around).map_err(|error| match error {
+            LaunchError::Io { .. } => interrupted(error.to_string()),
+            error => cannot_start(error),
+        })
     }
 
     /// Waits for the end of the shim, and stops it when that is asked for.
@@ -270,6 +299,16 @@ impl ProcessRunner {
     }
 }
 
+/// Waits before the next look at an attempt that cannot be looked at now. As
+/// long as something of it may run there is nothing to report, so it ends only
+/// when the node does; then it says so.
+async fn handed_over_meanwhile(stop: &mut Stop) -> bool {
+    tokio::select! {
+        _ = stop.asked_beyond(StopKind::Now) => true,
+        () = tokio::time::sleep(LOOK_AGAIN) => false,
+    }
+}
+
 /// How an attempt began.
 enum Begun {
     Running(ShimIdentity),
@@ -310,6 +349,12 @@ fn last_words(dir: &Path) -> Box<str> {
         }
     }
     Box::default()
+}
+
+/// A fault of the work: trying again would not help.
+#[expect(clippy::needless_pass_by_value, reason = "errors are handed over by `map_err`")]
+fn cannot_start(problem: impl std::fmt::Display) -> AttemptResult {
+    AttemptResult::Failed { fault: Fault::Spawn, message: problem.to_string().into() }
 }
 
 fn interrupted(message: impl Into<Box<str>>) -> AttemptResult {

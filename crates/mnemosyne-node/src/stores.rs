@@ -43,6 +43,12 @@ pub enum StoresError {
     /// Snapshots, history or blobs.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The log is gone; nothing was changed.
+    #[error("log is missing beside {beside}, which was made from it")]
+    LogMissing {
+        /// What is there.
+        beside: &'static str,
+    },
     /// A folder or file.
     #[error("cannot open {what}")]
     Io {
@@ -68,6 +74,7 @@ impl StoresError {
             Self::Log(LogError::Damaged { .. } | LogError::NewerFormat { .. })
                 | Self::Store(StoreError::Damaged { .. } | StoreError::NewerFormat { .. })
                 | Self::DataDir(DataDirError::NewerFormat { .. })
+                | Self::LogMissing { .. }
         )
     }
 }
@@ -84,6 +91,7 @@ impl Stores {
         on_fatal: Arc<dyn Fn(&LogError) + Send + Sync>,
     ) -> Result<Self, StoresError> {
         let dir = DataDir::open(path)?;
+        require_log(path)?;
         for folder in ["attempts", "items"] {
             std::fs::create_dir_all(path.join(folder))
                 .map_err(|source| StoresError::Io { what: "a folder of the data directory", source })?;
@@ -131,6 +139,17 @@ impl Stores {
     #[must_use]
     pub fn payloads(&self) -> Payloads {
         self.payloads.clone()
+    }
+}
+
+/// History and snapshots are only ever written after the log they come from: a
+/// data directory that has them and no log has lost it, and is not a new one.
+fn require_log(path: &Path) -> Result<(), StoresError> {
+    let has_files =
+        |folder: &&str| std::fs::read_dir(path.join(folder)).is_ok_and(|mut files| files.next().is_some());
+    match ["history", "snapshots"].into_iter().find(has_files) {
+        Some(beside) if !path.join("log").is_dir() => Err(StoresError::LogMissing { beside }),
+        _ => Ok(()),
     }
 }
 

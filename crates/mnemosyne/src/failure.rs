@@ -110,7 +110,11 @@ impl From<mnemosyne_node::StoresError> for Failure {
 
 impl From<mnemosyne_node::NodeError> for Failure {
     fn from(error: mnemosyne_node::NodeError) -> Self {
-        Self::damaged(chain(&error))
+        use mnemosyne_node::NodeError as E;
+        match error {
+            E::Open(_) => Self::damaged(chain(&error)),
+            E::Propose(_) | E::Io { .. } | E::Refused(_) | E::Stopped => Self::unavailable(chain(&error)),
+        }
     }
 }
 

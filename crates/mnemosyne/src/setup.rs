@@ -46,6 +46,7 @@ pub(crate) async fn start_node(around: &Surroundings, part: Part) -> Result<Node
         )
     });
     let stores = opened.await.map_err(|error| Failure::unavailable(error.to_string()))??;
+    crate::signals::children_are_waited_for();
     let work = Work::Processes(process_options(settings, &stores));
     let node = Node::start(Options {
         stores,

@@ -2,6 +2,15 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// Undoes a SIGCHLD that whoever started us had set to be ignored: it would be
+/// inherited by all that we start, and nobody could learn how a child ended.
+pub(crate) fn children_are_waited_for() {
+    // A listener replaces it for as long as we run, and programs that we start get the default.
+    if let Err(error) = signal(SignalKind::child()) {
+        tracing::warn!(%error, "cannot listen for the end of children");
+    }
+}
+
 /// SIGINT, SIGTERM and SIGHUP. From when it is made on none is lost, also
 /// while nobody waits for the next one.
 pub(crate) struct Interruptions([Option<Signal>; 3]);

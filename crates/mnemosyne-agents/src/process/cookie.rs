@@ -13,13 +13,16 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{PidfdFlags, Signal};
 
-use super::stat::to_pid;
+use super::stat::{ProcessStat, to_pid};
 use super::table::pids;
 
 /// The environment variable that carries the cookie.
 pub const COOKIE_VARIABLE: &str = "MNEMOSYNE_COOKIE";
 /// How long processes that were killed may take to disappear (the kernel may be busy on their behalf).
 pub const SWEEP_TIME_MAX: Duration = Duration::from_secs(30);
+/// How often, and after which pause, a process is looked at again that is just starting a program.
+const EXEC_LOOKS_MAX: u32 = 1_000;
+const EXEC_LOOK_PAUSE: Duration = Duration::from_millis(1);
 
 /// The processes that carry the cookie, without the calling one.
 ///
@@ -89,8 +92,19 @@ fn find(cookie: &str) -> io::Result<Vec<Carrier>> {
 /// Whether the environment of a process has this entry. A process that ended
 /// or belongs to someone else has none that we could read.
 fn carries(pid: u32, entry: &[u8]) -> bool {
-    std::fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|one| one == entry))
+    for _ in 0..EXEC_LOOKS_MAX {
+        let Ok(environ) = std::fs::read(format!("/proc/{pid}/environ")) else { return false };
+        if !environ.is_empty() {
+            return environ.split(|byte| *byte == 0).any(|one| one == entry);
+        }
+        // Between the start of a program and its first instruction the kernel shows no environment.
+        if !matches!(ProcessStat::read(pid), Ok(Some(stat)) if stat.in_exec) {
+            return false;
+        }
+        std::thread::sleep(EXEC_LOOK_PAUSE);
+    }
+    // It may well be one of ours, but only what is known to be may be killed.
+    false
 }
 
 /// Waits until a process has ended, for so long at most.

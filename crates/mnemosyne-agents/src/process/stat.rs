@@ -18,12 +18,16 @@ pub struct ProcessStat {
     pub parent: u32,
     /// Process group.
     pub group: u32,
+    /// Session; 0 when it was made outside our PID namespace.
+    pub session: u32,
     /// State letter: `R`, `S`, `D`, `T`, `Z` …
     pub state: char,
     /// CPU time of the process and of its children that were waited for, in clock ticks.
     pub cpu: CpuTicks,
     /// When it started, in clock ticks since boot: with the pid, a name that is not reused.
     pub start_ticks: u64,
+    /// Whether it is in the middle of starting a program: it has memory, but no environment yet.
+    pub in_exec: bool,
 }
 
 /// CPU time in clock ticks.
@@ -92,6 +96,7 @@ impl ProcessStat {
             pid: pid.parse().ok()?,
             parent: id(4)?,
             group: id(5)?,
+            session: id(6)?,
             state: fields.first()?.chars().next()?,
             cpu: CpuTicks {
                 user: number(14)?,
@@ -100,6 +105,8 @@ impl ProcessStat {
                 children_system: ticks(17)?,
             },
             start_ticks: number(22)?,
+            // Memory, and where the environment ends in it. Lines of old kernels are shorter.
+            in_exec: number(23)? > 0 && number(51) == Some(0),
         })
     }
 
@@ -143,6 +150,19 @@ mod tests {
         let stat = ProcessStat::parse(line).expect("parsed");
         assert_eq!((stat.pid, stat.parent, stat.state, stat.start_ticks), (42, 7, 'S', 987_654));
         assert_eq!(stat.cpu.total(), 11 + 12 + 13);
+    }
+
+    #[test]
+    fn a_program_that_is_being_started_is_told_from_one_without_environment() {
+        let line = |memory: u64, end: u64| {
+            let middle = "0 ".repeat(26);
+            let line = format!("42 (x) R 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 9 {memory} {middle}1 {end} 0");
+            ProcessStat::parse(line.as_bytes()).expect("parsed").in_exec
+        };
+        assert!(line(4096, 0), "no environment yet");
+        assert!(!line(4096, 77), "running");
+        assert!(!line(0, 0), "a thread of the kernel, or dead");
+        assert!(!ProcessStat::read(std::process::id()).expect("read").expect("there").in_exec);
     }
 
     #[test]

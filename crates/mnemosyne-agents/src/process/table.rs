@@ -60,9 +60,11 @@ mod tests {
                 pid: *pid,
                 parent: *parent,
                 group: *pid,
+                session: *pid,
                 state: 'S',
                 cpu: CpuTicks::default(),
                 start_ticks: 1,
+                in_exec: false,
             };
             table.children.entry(*parent).or_default().push(stat);
         }

@@ -34,6 +34,7 @@ use crate::attempt::exit_record::ReservedRecord;
 use crate::attempt::spec::LaunchSpec;
 use crate::attempt::stop::StopWatch;
 use crate::process::identity::ShimIdentity;
+use crate::process::stat::ProcessStat;
 use supervision::Supervision;
 
 /// Exit code of a shim that found the attempt claimed or revoked and ran nothing.
@@ -115,10 +116,20 @@ fn run(dir: &Path) -> Result<(), ShimError> {
 
 /// A session of our own, so that signals for the node's terminal do not reach
 /// the agent, and the sub-reaper role, so that no descendant escapes.
+///
+/// The session is not asked for first: one that was made outside our PID
+/// namespace, as in `docker exec`, has the id 0, which `getsid` of rustix takes
+/// for impossible.
 fn isolate() -> io::Result<()> {
-    let me = rustix::process::getpid();
-    if rustix::process::getsid(None)? != me {
-        rustix::process::setsid()?;
+    match rustix::process::setsid() {
+        Ok(_) => {}
+        // We lead a process group; that is as good if it is that of our own session.
+        Err(error) => {
+            let me = ProcessStat::read(std::process::id())?;
+            if me.is_none_or(|me| me.session != me.pid) {
+                return Err(error.into());
+            }
+        }
     }
-    Ok(rustix::process::set_child_subreaper(Some(me))?)
+    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
 }

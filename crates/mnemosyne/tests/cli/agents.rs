@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::support::Scene;
 use crate::support::node::text;
 use crate::support::plan::{agent, does, plan};
+use crate::support::scene::MNEMOSYNE;
 
 #[test]
 fn an_agent_learns_who_it_is_and_none_of_our_secrets() {
@@ -86,4 +87,22 @@ fn an_item_with_a_folder_of_its_own_works_there() {
         assert_eq!(std::fs::read_to_string(folder.join("mine.txt")).expect("it wrote"), name);
     }
     assert!(!scene.path().join("mine.txt").exists());
+}
+
+/// As with `docker exec`: the first process of a PID namespace is in a session that was made outside.
+#[test]
+fn a_session_from_outside_the_pid_namespace_is_no_obstacle() {
+    let scene = Scene::new();
+    scene.write("plan.yaml", plan([("a", does(["exit:0"]))]));
+    let mut command = scene.program("unshare");
+    command.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]);
+    let mut probe = scene.program("unshare");
+    probe.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "true"]);
+    if !probe.output().is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: namespaces cannot be made here");
+        return;
+    }
+    command.args([MNEMOSYNE, "run", "plan.yaml", "--timeout", "30s"]);
+    scene.start(command).wait().exits(0);
+    assert_eq!(scene.outcomes("a"), ["succeeded"]);
 }

@@ -104,6 +104,16 @@ fn a_shortened_log_is_found() {
 }
 
 #[test]
+fn a_log_that_is_gone_is_not_replaced_by_an_empty_one() {
+    let (scene, _) = finished();
+    let away = scene.path().join("log-elsewhere");
+    fs::rename(scene.data_dir().join("log"), &away).expect("a folder");
+    refuses(&scene, &["log is missing beside history"]);
+    fs::rename(away, scene.data_dir().join("log")).expect("a folder");
+    assert_eq!(scene.items().len(), 30);
+}
+
+#[test]
 fn a_missing_or_damaged_mark_is_found() {
     let (scene, _) = finished();
     let mark = scene.data_dir().join("log/mark");

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::support::plan::{does, plan};
-use crate::support::processes::{self, kill_all, with_cookie};
+use crate::support::processes::{self, kill_all, open_files, with_cookie};
 use crate::support::random::Random;
 use crate::support::{Scene, wait_until};
 
@@ -93,6 +93,30 @@ fn the_cookie_of_an_attempt_is_its_own_on_the_whole_machine() {
         let [cookie] = &scene.cookies("a")[..] else { panic!("one attempt has one cookie") };
         // Ids and tokens of two data directories can be the same, if only their clocks are.
         assert!(cookie.contains(scene.path().to_str().expect("a plain name")), "{cookie}");
+    }
+}
+
+#[test]
+fn what_the_machine_cannot_give_just_now_is_no_failure_of_the_work() {
+    let scene = Scene::new();
+    let node = scene.up();
+    let enough_to_start = open_files(node.pid());
+    node.kill();
+    let steps = [format!("append:{}:done", scene.at("effects")), "sleep:200ms".to_owned()];
+    scene.write("plan.yaml", plan((0..24).map(|number| (format!("item-{number}"), does(&steps)))));
+    let command = scene.command_with_files(enough_to_start + 6, ["run", "plan.yaml", "--max-agents", "24"]);
+    let said = scene.start(command).wait().exits(0).stderr;
+    assert!(
+        said.contains("Too many open files") || said.contains("interrupted"),
+        "this proves nothing: {said}"
+    );
+    assert_eq!(
+        scene.lines("effects").len(),
+        24,
+        "what could not be looked at for a moment is not started again"
+    );
+    for item in scene.items() {
+        assert_eq!(item["state"], "succeeded");
     }
 }
 

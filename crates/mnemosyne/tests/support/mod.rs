@@ -14,6 +14,7 @@ pub(crate) mod running;
 pub(crate) mod scene;
 pub(crate) mod words;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use outcome::Outcome;
@@ -22,18 +23,28 @@ pub(crate) use scene::Scene;
 
 /// A limit that is only reached when something is wrong, also on a slow and noisy machine.
 pub(crate) const GENEROUS: Duration = Duration::from_secs(60);
+/// After so many waits in vain something is wrong with everything, and what comes after them is not waited for as
+/// long: a hundred stories that each wait for a minute would hide what the first one has to say.
+const WAITS_IN_VAIN_MAX: u32 = 4;
+/// The limit from then on.
+const IMPATIENT: Duration = Duration::from_secs(3);
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Looks again and again until `look` returns something, for so long at most.
 #[track_caller]
 pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    static IN_VAIN: AtomicU32 = AtomicU32::new(0);
+    let limit = if IN_VAIN.load(Ordering::Relaxed) < WAITS_IN_VAIN_MAX { limit } else { limit.min(IMPATIENT) };
     let started = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(started.elapsed() < limit, "waited in vain for {limit:?}: {what}");
+        if started.elapsed() >= limit {
+            IN_VAIN.fetch_add(1, Ordering::Relaxed);
+            panic!("waited in vain for {limit:?}: {what}");
+        }
         std::thread::sleep(LOOK_EVERY);
     }
 }

@@ -81,6 +81,11 @@ pub(crate) fn memory_max(pid: u32) -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// How many files a process has open.
+pub(crate) fn open_files(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).expect("the process is there").count()
+}
+
 /// How often the threads of a process have gone to sleep so far: that many times they were awake.
 pub(crate) fn wake_ups(pid: u32) -> u64 {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is there").flatten();

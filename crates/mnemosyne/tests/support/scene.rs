@@ -1,7 +1,7 @@
 //! A folder of its own with the binary in a clean environment.
 
 use std::cell::Cell;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,7 +13,7 @@ use super::processes::{self, Process};
 use super::{Outcome, Running};
 
 /// The binary under test.
-const MNEMOSYNE: &str = env!("CARGO_BIN_EXE_mnemosyne");
+pub(crate) const MNEMOSYNE: &str = env!("CARGO_BIN_EXE_mnemosyne");
 /// Commands that take longer hang.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(120);
 
@@ -73,18 +73,34 @@ impl Scene {
 
     /// A command with nothing of the environment of the test but PATH (and where coverage goes).
     pub(crate) fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(MNEMOSYNE);
+        let mut command = self.program(MNEMOSYNE);
+        command.args(arguments);
         command
-            .args(arguments)
-            .current_dir(&self.home)
-            .env_clear()
-            .env("HOME", &self.home)
-            .stdin(Stdio::null());
+    }
+
+    /// Some program in the same environment.
+    pub(crate) fn program(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.home).env_clear().env("HOME", &self.home).stdin(Stdio::null());
         for name in ["PATH", "LLVM_PROFILE_FILE"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
         }
+        command
+    }
+
+    /// The same with a limit on open files, which agents inherit.
+    pub(crate) fn command_with_files<A: AsRef<OsStr>>(
+        &self,
+        files_max: usize,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Command {
+        let limit = format!("ulimit -n {files_max}; exec \"$@\"");
+        let mut words: Vec<OsString> = ["-c", limit.as_str(), "sh", MNEMOSYNE].map(OsString::from).to_vec();
+        words.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        let mut command = self.program("/bin/sh");
+        command.args(words);
         command
     }
 
