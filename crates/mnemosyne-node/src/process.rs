@@ -352,7 +352,6 @@ fn last_words(dir: &Path) -> Box<str> {
 }
 
 /// A fault of the work: trying again would not help.
-#[expect(clippy::needless_pass_by_value, reason = "errors are handed over by `map_err`")]
 fn cannot_start(problem: impl std::fmt::Display) -> AttemptResult {
     AttemptResult::Failed { fault: Fault::Spawn, message: problem.to_string().into() }
 }
