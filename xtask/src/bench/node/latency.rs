@@ -1,8 +1,11 @@
 //! How long a submitted item waits for its start, and a done one for its record.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -27,12 +30,15 @@ pub(super) async fn measure(dir: &Path) -> Result<()> {
     let (starts, mut started) = mpsc::unbounded_channel();
     let node = start(&folder, 64, Arc::new(Noop(Some(starts)))).await?;
     let handle = node.handle();
-    let mut ticks = tokio::time::interval(Duration::from_secs(1) / RATE);
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / (2 * RATE));
+    let mut disk = Paced::new(folder.path())?;
     let watcher = tokio::spawn(ends(handle.clone(), handle.latest_event()));
     let mut to_start = Vec::new();
     let mut begun_at: BTreeMap<ItemId, Instant> = BTreeMap::new();
     for number in 0..ITEMS {
         let next = submission(&number.to_string(), 1)?;
+        ticks.tick().await;
+        disk.measure()?;
         ticks.tick().await;
         let asked = Instant::now();
         handle.submit(next).await?;
@@ -44,8 +50,44 @@ pub(super) async fn measure(dir: &Path) -> Result<()> {
     let mut to_record: Vec<Duration> =
         ended.iter().filter_map(|(item, at)| Some(at.duration_since(*begun_at.get(item)?))).collect();
     line(format!("latency      submit → start {} at {RATE} items/s", quantiles(&mut to_start)));
+    line(format!(
+        "latency      in between, append of 512 bytes with fdatasync {}",
+        quantiles(&mut disk.appends)
+    ));
+    line(format!("latency      in between, waking a thread that sleeps {}", quantiles(&mut disk.wakes)));
     line(format!("latency      start → recorded completion {}", quantiles(&mut to_record)));
     stop(node).await
+}
+
+/// What the disk and the machine take in the same minute and at the same pace:
+/// one that is used rarely is slower than one that is kept busy.
+struct Paced {
+    file: File,
+    appends: Vec<Duration>,
+    wakes: Vec<Duration>,
+    sleeper: SyncSender<Instant>,
+    awake: Receiver<Duration>,
+}
+
+impl Paced {
+    fn new(dir: &Path) -> Result<Self> {
+        let file = File::create(dir.join("paced")).context("cannot make a file")?;
+        let (sleeper, asked) = sync_channel::<Instant>(1);
+        let (woken, awake) = sync_channel(1);
+        // Ends with the sender.
+        std::thread::spawn(move || asked.iter().try_for_each(|asked| woken.send(asked.elapsed())));
+        Ok(Self { file, appends: Vec::new(), wakes: Vec::new(), sleeper, awake })
+    }
+
+    fn measure(&mut self) -> Result<()> {
+        let started = Instant::now();
+        self.file.write_all(&[0xa5; 512]).context("cannot append")?;
+        self.file.sync_data().context("cannot make the append durable")?;
+        self.appends.push(started.elapsed());
+        self.sleeper.send(Instant::now()).context("the sleeper is gone")?;
+        self.wakes.push(self.awake.recv().context("the sleeper is gone")?);
+        Ok(())
+    }
 }
 
 /// When the completion of each item could be seen.

@@ -60,7 +60,13 @@ impl NodeBench {
             match figure {
                 Figure::Batched => runtime.block_on(lifecycles::batched(&self.dir))?,
                 Figure::OneByOne => runtime.block_on(lifecycles::one_by_one(&self.dir))?,
-                Figure::Latency => runtime.block_on(latency::measure(&self.dir))?,
+                Figure::Latency => {
+                    let dir = self.dir.clone();
+                    // As a request does, which is served by a worker thread and not by the first one.
+                    runtime.block_on(async {
+                        tokio::spawn(async move { latency::measure(&dir).await }).await
+                    })??;
+                }
                 Figure::Reopen => reopen::measure(&runtime, &self.dir, self.items)?,
                 Figure::Spawn => match &self.program {
                     Some(program) => runtime.block_on(spawn::measure(&self.dir, program))?,
