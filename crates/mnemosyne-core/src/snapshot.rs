@@ -19,6 +19,7 @@ use crate::work::rank;
 use crate::work::run::{Run, RunHead};
 use crate::work::spec::Need;
 use crate::work::state::ItemState;
+use crate::work::validate::within_earlier;
 
 /// Version of the snapshot's content.
 const VERSION: u32 = 1;
@@ -216,7 +217,10 @@ fn read_run(input: &mut dyn Read, buffer: &mut Vec<u8>) -> Result<(RunHead, Vec<
         }
         items.extend(chunk);
     }
-    let sound = items.len() == expected && items.iter().all(|item| is_sound(item, &record));
+    let groups = &record.head.groups;
+    let sound = items.len() == expected
+        && (0..groups.len()).all(|group| within_earlier(groups, group))
+        && items.iter().all(|item| is_sound(item, &record));
     if sound { Ok((record.head, items)) } else { Err(damaged("an item refers to something that is not there")) }
 }
 

@@ -150,11 +150,8 @@ impl Orchestration {
         let run = self.run(at.run);
         let item = self.item(at);
         let (class, group, key, _) = self.place(at);
-        if let Some(group) = item.group {
-            let limit = &run.head.groups[usize::from(group)];
-            if !run.has_room(group) {
-                return Why::GroupLimit { group: limit.name.clone(), max_parallel: limit.max_parallel };
-            }
+        if let Some(full) = item.group.and_then(|group| run.full_group(group)) {
+            return Why::GroupLimit { group: full.name.clone(), max_parallel: full.max_parallel };
         }
         let class = self.index.classes.get(class);
         let role = class.demand.role;

@@ -186,8 +186,7 @@ impl Context<'_> {
             for need in item.needs.iter().filter(|need| need.on == Condition::Failure) {
                 let needed = &self.spec.items[usize_of(need.item)];
                 let policy = &self.spec.policies[usize::from(needed.policy)];
-                let can_expire = policy.deadline.is_some() || policy.timeouts.queue.is_some();
-                if policy.soft_fail && !can_expire {
+                if policy.soft_fail {
                     findings.push(
                         Finding::error(
                             "plan/need-never",

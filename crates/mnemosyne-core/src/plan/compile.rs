@@ -175,7 +175,7 @@ impl<'a> Compiler<'a> {
     fn plan_group(&mut self) -> Option<u16> {
         let max = self.plan.max_parallel?;
         let name = self.plan.name.as_ref().map_or(self.options.default_name, |name| &name.value);
-        self.group(Group { name: name.into(), max_parallel: max.value }, max.at)
+        self.group(Group { name: name.into(), max_parallel: max.value, within: None }, max.at)
     }
 
     fn group(&mut self, group: Group, at: Location) -> Option<u16> {
@@ -191,14 +191,10 @@ impl<'a> Compiler<'a> {
         };
         let limit = item.foreach.as_ref().and_then(|foreach| Some((foreach.max_parallel?, foreach.at)));
         let group = match limit {
-            Some((_, at)) if plan_group.is_some() => {
-                self.findings.push(
-                    not_supported("`max_parallel` of the plan and of a `foreach` together", at)
-                        .help("keep one of the two"),
-                );
-                return;
+            Some((max_parallel, at)) => {
+                let name = item.name.text.clone();
+                self.group(Group { name, max_parallel, within: plan_group }, at)
             }
-            Some((max_parallel, at)) => self.group(Group { name: item.name.text.clone(), max_parallel }, at),
             None => plan_group,
         };
         let priority = settings.own().priority.or(self.options.priority).or(self.plan.defaults.priority);

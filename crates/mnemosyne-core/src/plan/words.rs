@@ -204,7 +204,7 @@ const REVIEW: Object = Object {
 /// What must have become of a dependency.
 pub(crate) const CONDITIONS: &[Word] = &[
     Word { name: "success", doc: "It succeeded, or failed softly." },
-    Word { name: "failure", doc: "It failed or expired." },
+    Word { name: "failure", doc: "It failed or expired, and not softly." },
     Word { name: "done", doc: "It ran to an end, well or badly." },
     Word { name: "always", doc: "It came to any end at all." },
 ];

@@ -30,7 +30,7 @@ impl Orchestration {
         let (nodes, runs) = (&self.facts.nodes, &self.facts.runs);
         let is_open = |group: GroupId| {
             let run = usize::try_from(group.slot).ok().and_then(|slot| runs.get(slot)).and_then(Option::as_ref);
-            run.is_some_and(|run| run.has_room(group.group))
+            run.is_some_and(|run| run.full_group(group.group).is_none())
         };
         let mut best: Option<(i64, ReadyKey)> = None;
         let mut best_class = 0;

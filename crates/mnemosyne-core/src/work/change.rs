@@ -81,7 +81,7 @@ impl Orchestration {
         (run.classes[usize::from(item.demand)], group, key, step)
     }
 
-    /// Counts a granted item at its node and in its group.
+    /// Counts a granted item at its node and in its groups.
     fn count_grant(&mut self, at: ItemRef, by: i32) {
         let add = |count: &mut u32| {
             *count = count.checked_add_signed(by).expect("grants are counted in and out in pairs");
@@ -90,8 +90,10 @@ impl Orchestration {
         let item = run.item(at.position).expect("the item exists");
         let node = item.granted().expect("counted while granted").node;
         let role = run.head.demands[usize::from(item.demand)].role;
-        if let Some(group) = item.group {
-            add(&mut run.granted[usize::from(group)]);
+        let mut group = item.group;
+        while let Some(counted) = group.map(usize::from) {
+            add(&mut run.granted[counted]);
+            group = run.head.groups[counted].within;
         }
         let node = self.facts.nodes.get_mut(&node).expect("nodes that hold grants are kept");
         add(&mut node.used[role.index()]);

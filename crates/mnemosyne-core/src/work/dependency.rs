@@ -10,13 +10,13 @@ use crate::work::state::ItemState;
 
 impl Condition {
     /// Whether a dependency that ended in `state` is what was waited for.
-    /// `soft`: its failure counts as success.
+    /// `soft`: its failure counts as success, so nobody sees it as one.
     #[must_use]
     pub fn is_met_by(self, state: ItemState, soft: bool) -> bool {
         use ItemState as S;
         match self {
             Self::Success => state == S::Succeeded || (soft && matches!(state, S::Failed | S::Expired)),
-            Self::Failure => matches!(state, S::Failed | S::Expired),
+            Self::Failure => !soft && matches!(state, S::Failed | S::Expired),
             Self::Done => matches!(state, S::Succeeded | S::Failed | S::Expired),
             Self::Always => true,
         }

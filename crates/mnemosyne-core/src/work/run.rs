@@ -83,10 +83,16 @@ impl Run {
         &self.head.policies[usize::from(item.policy)]
     }
 
-    /// Whether a group may run one more item.
-    pub(crate) fn has_room(&self, group: u16) -> bool {
-        let group = usize::from(group);
-        self.granted[group] < self.head.groups[group].max_parallel
+    /// A group and those it is a part of, from the inside out.
+    pub(crate) fn group_chain(&self, group: Option<u16>) -> impl Iterator<Item = usize> {
+        let next = |group: &usize| self.head.groups[*group].within.map(usize::from);
+        std::iter::successors(group.map(usize::from), next)
+    }
+
+    /// The innermost group of this one and those it is a part of that runs as many items as it may.
+    pub(crate) fn full_group(&self, group: u16) -> Option<&Group> {
+        let full = |group: &usize| self.granted[*group] >= self.head.groups[*group].max_parallel;
+        self.group_chain(Some(group)).find(full).map(|group| &self.head.groups[group])
     }
 
     /// Items in terminal states.

@@ -187,4 +187,7 @@ pub struct Group {
     pub name: Box<str>,
     /// Items that may be assigned or running at once; at least 1.
     pub max_parallel: u32,
+    /// The group that this one is a part of, which stands before it in
+    /// [`RunSpec::groups`]: an item needs room in both.
+    pub within: Option<u16>,
 }

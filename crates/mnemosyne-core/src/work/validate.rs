@@ -9,7 +9,7 @@ use crate::node::NodeFacts;
 use crate::orchestration::Orchestration;
 use crate::reply::Refusal;
 use crate::work::rank;
-use crate::work::spec::{Demand, ItemSpec, Need, PRIORITY_MAX, RunSpec};
+use crate::work::spec::{Demand, Group, ItemSpec, Need, PRIORITY_MAX, RunSpec};
 
 /// The graph of a valid run.
 pub(crate) struct Graph {
@@ -125,10 +125,23 @@ fn check_tables(spec: &RunSpec) -> Result<(), Refusal> {
     if spec.policies.iter().any(|policy| policy.retry.max_attempts == 0) {
         return Err(invalid("max_attempts is 0".to_owned()));
     }
-    match spec.groups.iter().find(|group| group.max_parallel == 0) {
-        Some(group) => Err(invalid(format!("max_parallel of {:?} is 0", group.name))),
-        None => Ok(()),
+    for (at, group) in spec.groups.iter().enumerate() {
+        if group.max_parallel == 0 {
+            return Err(invalid(format!("max_parallel of {:?} is 0", group.name)));
+        }
+        if !within_earlier(&spec.groups, at) {
+            return Err(invalid(format!(
+                "the group {:?} is within one that does not stand before it",
+                group.name
+            )));
+        }
     }
+    Ok(())
+}
+
+/// Whether the group that a group is a part of stands before it, which makes circles impossible.
+pub(crate) fn within_earlier(groups: &[Group], at: usize) -> bool {
+    groups[at].within.is_none_or(|outer| usize::from(outer) < at)
 }
 
 fn check_names(spec: &RunSpec) -> Result<(), Refusal> {

@@ -104,7 +104,7 @@ fn plan(dice: &mut Dice, number: u64) -> RunSpec {
             needs: needs.into(),
             priority: u8::try_from(dice.roll(11)).expect("small"),
             estimate: dice.chance(30).then(|| Span::from_secs(dice.roll(100))),
-            group: dice.chance(30).then_some(0),
+            group: dice.chance(30).then(|| u16::try_from(dice.roll(2)).expect("small")),
             policy: u16::try_from(dice.roll(2)).expect("small"),
             task: Payload::Inline(Box::from(*b"same work")),
             key,
@@ -128,8 +128,11 @@ fn plan(dice: &mut Dice, number: u64) -> RunSpec {
             ..Policy::default()
         },
     ];
-    spec.groups =
-        vec![Group { name: "g".into(), max_parallel: 1 + u32::try_from(dice.roll(2)).expect("small") }];
+    let mut group = |name: &str, within| {
+        let max_parallel = 1 + u32::try_from(dice.roll(2)).expect("small");
+        Group { name: name.into(), max_parallel, within }
+    };
+    spec.groups = vec![group("outer", None), group("inner", Some(0))];
     spec.key = dice.chance(10).then(|| format!("run-{}", number % 7).into());
     spec
 }

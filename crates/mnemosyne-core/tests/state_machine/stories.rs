@@ -12,7 +12,7 @@ use mnemosyne_core::why::Why;
 use mnemosyne_core::work::attempt::{AttemptResult, Cause};
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::spec::Condition::{Always, Done, Failure, Success};
-use mnemosyne_core::work::spec::{ItemSpec, Retry};
+use mnemosyne_core::work::spec::{Group, ItemSpec, Retry, RunSpec};
 use mnemosyne_core::work::state::ItemState as S;
 
 #[test]
@@ -50,11 +50,11 @@ fn conditions_decide_what_runs_after_a_failure() {
 #[test]
 fn a_soft_failure_counts_as_success_for_those_who_wait() {
     let mut story = Story::with_slots(1);
-    let spec = with_policy(run("p", vec![item("a", &[]), item("b", &[0])]), |policy| policy.soft_fail = true);
-    let id = story.submit(spec);
+    let items = vec![item("a", &[]), item("b", &[0]), needing("rescue", &[(0, Failure)])];
+    let id = story.submit(with_policy(run("p", items), |policy| policy.soft_fail = true));
     story.fail(id.item(0));
+    assert_eq!(story.states(id), [S::Failed, S::Assigned, S::Skipped], "nobody sees it as a failure");
     story.succeed(id.item(1));
-    assert_eq!(story.states(id), [S::Failed, S::Succeeded]);
     let result = story.state.run_view(id).expect("kept").result;
     assert_eq!(result, Some(mnemosyne_core::work::RunResult::Succeeded));
 }
@@ -256,6 +256,25 @@ fn a_group_limit_holds_and_lets_others_pass() {
 }
 
 #[test]
+fn an_item_needs_room_in_its_group_and_in_those_around_it() {
+    let mut story = Story::with_slots(9);
+    let names = ["a", "b", "c", "x", "y"];
+    let mut spec = with_group(run("p", names.map(|name| item(name, &[])).to_vec()), 3);
+    spec.groups.push(Group { name: "inner".into(), max_parallel: 2, within: Some(0) });
+    spec.items[..3].iter_mut().for_each(|item| item.group = Some(1));
+    let id = story.submit(spec);
+    let why = |story: &Story, at| story.state.why(id.item(at)).expect("it exists").to_string();
+    assert_eq!(story.states(id), [S::Assigned, S::Assigned, S::Ready, S::Assigned, S::Ready]);
+    assert!(why(&story, 2).contains("inner"), "{}", why(&story, 2));
+    assert!(why(&story, 4).contains("each"), "{}", why(&story, 4));
+    story.restart();
+    story.succeed(id.item(3));
+    assert_eq!(story.states(id)[2..], [S::Ready, S::Succeeded, S::Assigned], "the inner one is still full");
+    story.succeed(id.item(0));
+    assert_eq!(story.states(id)[2], S::Assigned);
+}
+
+#[test]
 fn an_item_that_nobody_can_run_is_refused_and_never_blocks_others() {
     let mut story = Story::with_slots(1);
     let mut spec = run("p", vec![item("a", &[])]);
@@ -445,6 +464,7 @@ fn throttling_waits_as_long_as_it_was_asked_to() {
 
 #[test]
 fn hostile_submissions_are_refused_whole() {
+    let within_itself = Group { name: "loop".into(), max_parallel: 1, within: Some(0) };
     let cases = [
         run("empty", vec![]),
         run("cycle", vec![item("a", &[1]), item("b", &[0])]),
@@ -460,6 +480,7 @@ fn hostile_submissions_are_refused_whole() {
         run(&"long name".repeat(100), vec![item("a", &[])]),
         with_policy(run("no attempts", vec![item("a", &[])]), |policy| policy.retry.max_attempts = 0),
         with_group(run("no parallel", vec![item("a", &[])]), 0),
+        RunSpec { groups: vec![within_itself], ..run("a group within itself", vec![item("a", &[])]) },
     ];
     let mut story = Story::with_slots(1);
     for spec in cases {

@@ -188,7 +188,7 @@ pub(crate) fn with_policy(mut spec: RunSpec, change: impl FnOnce(&mut Policy)) -
 }
 
 pub(crate) fn with_group(mut spec: RunSpec, max_parallel: u32) -> RunSpec {
-    spec.groups = vec![Group { name: "each".into(), max_parallel }];
+    spec.groups = vec![Group { name: "each".into(), max_parallel, within: None }];
     spec.items.iter_mut().for_each(|item| item.group = Some(0));
     spec
 }

@@ -8,6 +8,17 @@ use crate::work::spec::{Condition, Demand, Need};
 use crate::work::task::{Action, Workspace};
 
 #[test]
+fn a_limit_of_the_plan_is_around_the_limits_of_its_items() {
+    let text = "version: 1\nname: p\nmax_parallel: 3\nitems: { a: { run: x, foreach: [p, q], max_parallel: 1 }, b: { run: y } }";
+    let spec = yaml(text).spec;
+    let groups: Vec<_> =
+        spec.groups.iter().map(|group| (&*group.name, group.max_parallel, group.within)).collect();
+    assert_eq!(groups, [("p", 3, None), ("a", 1, Some(0))]);
+    let of_items: Vec<_> = spec.items.iter().map(|item| item.group).collect();
+    assert_eq!(of_items, [Some(1), Some(1), Some(0)]);
+}
+
+#[test]
 fn every_word_arrives() {
     let loaded = yaml(
         r#"

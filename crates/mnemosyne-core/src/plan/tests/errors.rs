@@ -465,10 +465,6 @@ fn one_line_each() {
         ("version: 1\nitems: { a: { run: x, foreach: [p, q], key: k } }", "plan/same-key"),
         ("version: 1\nitems: { a: { run: x, key: k }, b: { run: x, key: k } }", "plan/same-key"),
         (
-            "version: 1\nmax_parallel: 2\nitems: { a: { run: x, foreach: [p, q], max_parallel: 1 } }",
-            "plan/not-supported",
-        ),
-        (
             "version: 1\nvars: { x: { required: true } }\nitems: { a: { prompt: \"${{ vars.x }}\" } }",
             "plan/var-missing",
         ),
