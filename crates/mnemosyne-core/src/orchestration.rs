@@ -17,6 +17,7 @@ use crate::reply::{Refusal, Reply};
 use crate::settings::Settings;
 use crate::time::Stamp;
 use crate::work::class::Classes;
+use crate::work::dependency::Ending;
 use crate::work::item::{Item, ItemRef};
 use crate::work::pages::Pages;
 use crate::work::run::Run;
@@ -33,6 +34,8 @@ pub struct Orchestration {
     pub(crate) index: Index,
     /// What the present entry has led to so far.
     out: Output,
+    /// Ends that follow from the one that is being dealt with; nothing between two commands.
+    pub(crate) ending: Option<Vec<Ending>>,
 }
 
 /// What a snapshot stores. A clone shares the pages of runs and items.

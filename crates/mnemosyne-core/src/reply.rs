@@ -64,6 +64,28 @@ pub enum Refusal {
         /// The run or item that holds it.
         holder: String,
     },
+    /// Another item is at the work that belongs to an item's key.
+    #[error("item {item} has the key {key:?}, whose work item {holder} has yet to end; retry it after that")]
+    KeyAtWork {
+        /// The item that was asked about, or one that would have to follow it.
+        item: ItemId,
+        /// Its key.
+        key: String,
+        /// The item that holds the key.
+        holder: ItemId,
+    },
+    /// A dependency did not end as an item needs it.
+    #[error(
+        "item {item} would only be skipped again: it needs {dependency:?}, which is {state}; retry that one"
+    )]
+    Blocked {
+        /// The item.
+        item: ItemId,
+        /// Name of the dependency.
+        dependency: String,
+        /// How that ended.
+        state: ItemState,
+    },
     /// No node could ever run an item.
     #[error("no node can run item {item:?}: {problem}")]
     Unsatisfiable {

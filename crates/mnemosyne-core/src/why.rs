@@ -35,6 +35,8 @@ pub enum Why {
     Paused { whole_run: bool },
     /// No node process runs.
     NoNode,
+    /// Every node that runs is draining.
+    Draining,
     /// No running node can serve it.
     NoCapableNode { needs: String },
     /// Every slot that could serve it is in use; so many items go first.
@@ -155,8 +157,12 @@ impl Orchestration {
         }
         let class = self.index.classes.get(class);
         let role = class.demand.role;
-        if self.facts.nodes.values().all(|node| node.session.is_none() || node.draining) {
+        let mut present = self.facts.nodes.values().filter(|node| node.session.is_some()).peekable();
+        if present.peek().is_none() {
             return Why::NoNode;
+        }
+        if present.all(|node| node.draining) {
+            return Why::Draining;
         }
         let serving = class.nodes.iter().filter_map(|(id, _, _)| self.facts.nodes.get(id));
         let mut serving = serving.filter(|node| node.session.is_some() && !node.draining).peekable();
@@ -220,6 +226,7 @@ impl fmt::Display for Why {
             Self::Paused { whole_run: true } => f.write_str("its run is paused"),
             Self::Paused { whole_run: false } => f.write_str("paused"),
             Self::NoNode => f.write_str("no node is running"),
+            Self::Draining => f.write_str("every running node drains and takes nothing new"),
             Self::NoCapableNode { needs } => write!(f, "no running node has {needs}"),
             Self::NoSlot { used, slots, ahead: 0 } => write!(f, "waits for a slot ({used} of {slots} in use)"),
             Self::NoSlot { used, slots, ahead } => {

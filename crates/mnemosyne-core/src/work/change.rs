@@ -131,7 +131,8 @@ impl Orchestration {
         if item.state.is_terminal() || item.stopping.is_some() {
             return None;
         }
-        let when = run.head.created_at.plus(span);
+        let reopened_at = item.extra.as_ref().and_then(|extra| extra.reopened_at);
+        let when = reopened_at.unwrap_or(run.head.created_at).plus(span);
         let id = run.head.id.item(at.position);
         Some(Timer { at: when, reason: DeadlineReason::Deadline, id, slot: at.run })
     }

@@ -1,5 +1,6 @@
-//! What the end of an item means for those that wait for it. A work list, not
-//! recursion: a chain of 100,000 items is skipped in one go.
+//! What the end of an item means for those that wait for it: for its
+//! dependents, and for those that share its key. A work list, not recursion: a
+//! chain of 100,000 items ends in one go.
 
 use crate::event::Event;
 use crate::orchestration::Orchestration;
@@ -23,18 +24,27 @@ impl Condition {
     }
 }
 
+/// An item that ends, how, and why.
+pub(crate) type Ending = (ItemRef, ItemState, Option<EndReason>);
+
 impl Orchestration {
-    /// Ends an item and lets everything follow from it that has to.
+    /// Ends an item and lets everything follow from it that has to. Where this
+    /// itself follows from the end of another item, it happens right after that.
     pub(crate) fn end(&mut self, at: ItemRef, state: ItemState, reason: Option<EndReason>) {
-        let mut ended = vec![(at, state, reason)];
-        while let Some((at, state, reason)) = ended.pop() {
+        if let Some(ending) = &mut self.ending {
+            ending.push((at, state, reason));
+            return;
+        }
+        self.ending = Some(vec![(at, state, reason)]);
+        while let Some((at, state, reason)) = self.ending.as_mut().and_then(Vec::pop) {
             if self.item(at).state.is_terminal() {
                 continue;
             }
             self.end_one(at, state, reason);
-            self.resolve_dependents(at, &mut ended);
+            self.resolve_dependents(at);
+            self.finish_run_if_done(at.run);
         }
-        self.finish_run_if_done(at.run);
+        self.ending = None;
     }
 
     /// Ends an item without looking at its dependents.
@@ -55,8 +65,8 @@ impl Orchestration {
         self.key_owner_ended(at);
     }
 
-    /// Counts down those who wait for the ended item; those who wait in vain are added to `ended`.
-    fn resolve_dependents(&mut self, at: ItemRef, ended: &mut Vec<(ItemRef, ItemState, Option<EndReason>)>) {
+    /// Counts down those who wait for the ended item; those who wait in vain end, too.
+    fn resolve_dependents(&mut self, at: ItemRef) {
         let run = self.run(at.run);
         let item = run.item(at.position).expect("the item exists");
         if item.dependents.is_empty() {
@@ -81,7 +91,7 @@ impl Orchestration {
                 let verdict =
                     if state == ItemState::Cancelled { ItemState::Cancelled } else { ItemState::Skipped };
                 let reason = EndReason::Dependency { item: at.position, was: state };
-                ended.push((dependent, verdict, Some(reason)));
+                self.end(dependent, verdict, Some(reason));
             }
         }
         self.item_mut(at).dependents = dependents;
@@ -104,24 +114,22 @@ impl Orchestration {
         if self.waits_for_key(at) {
             return;
         }
-        let not_before = self.earliest_start(at);
-        let id = self.id_of(at);
-        if not_before > now {
-            self.item_mut(at).extra_mut().not_before = not_before;
+        let run = self.run(at.run);
+        let item = run.item(at.position).expect("the item exists");
+        let delayed = run.policy(item).delay.map_or(Stamp::default(), |delay| run.head.created_at.plus(delay));
+        let (backs_off_until, id) = (item.not_before(), self.id_of(at));
+        if delayed > now && delayed >= backs_off_until {
+            self.item_mut(at).extra_mut().not_before = delayed;
             self.set_state(at, ItemState::Scheduled);
-            self.emit(Event::WorkItemScheduled { item: id, until: not_before });
+            self.emit(Event::WorkItemScheduled { item: id, until: delayed });
+        } else if backs_off_until > now {
+            // A pause had interrupted this.
+            self.set_state(at, ItemState::BackingOff);
+            self.emit(Event::WorkItemBackingOff { item: id, until: backs_off_until });
         } else {
             self.set_state(at, ItemState::Ready);
             self.emit(Event::WorkItemReady { item: id });
         }
-    }
-
-    /// When the plan's delay, or the back-off that a pause interrupted, is over.
-    fn earliest_start(&self, at: ItemRef) -> Stamp {
-        let run = self.run(at.run);
-        let item = run.item(at.position).expect("the item exists");
-        let delayed = run.policy(item).delay.map_or(Stamp::default(), |delay| run.head.created_at.plus(delay));
-        delayed.max(item.not_before())
     }
 
     /// Notes the end of a run when its last item has ended.

@@ -52,8 +52,8 @@ impl Orchestration {
         };
         match (self.item(at).stopping, reported) {
             (None, reported) => reported,
-            // It was done before the timeout could reach it.
-            (Some(StopCause::RunTimeout), Outcome::Succeeded) => Outcome::Succeeded,
+            // It was done before the stop could reach it.
+            (Some(StopCause::RunTimeout | StopCause::Deadline), Outcome::Succeeded) => Outcome::Succeeded,
             (Some(cause), _) => Outcome::Stopped(cause),
         }
     }

@@ -63,6 +63,8 @@ pub(crate) struct Extra {
     pub(crate) requeues: [u16; Cause::ALL.len()],
     /// Earliest next start while scheduled or backing off.
     pub(crate) not_before: Stamp,
+    /// When it was reopened: its deadline counts from then on.
+    pub(crate) reopened_at: Option<Stamp>,
     /// Why it ended as it did, where that does not follow from its last attempt.
     pub(crate) end: Option<EndReason>,
     pub(crate) estimate_ms: u64,

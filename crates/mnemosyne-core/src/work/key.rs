@@ -6,7 +6,6 @@
 //! itself. An item only ever waits for one of an earlier run, so such waits
 //! never form a circle.
 
-use crate::id::ItemId;
 use crate::orchestration::Orchestration;
 use crate::reply::Refusal;
 use crate::work::item::{EndReason, ItemRef};
@@ -39,9 +38,12 @@ impl Orchestration {
         if self.item(holder).state == ItemState::Succeeded {
             self.share_success(at, holder);
         } else {
-            let holder_id = self.id_of(holder);
+            let (id, holder_id) = (self.id_of(at), self.id_of(holder));
             self.item_mut(at).extra_mut().alias_of = Some(holder_id);
-            self.index.aliases.entry(holder).or_default().push(at);
+            // By id: one that was reopened goes before those of later runs.
+            let line = self.index.aliases.get(&holder);
+            let place = line.map_or(0, |line| line.partition_point(|known| self.id_of(*known) < id));
+            self.index.aliases.entry(holder).or_default().insert(place, at);
         }
     }
 
@@ -103,10 +105,10 @@ impl Orchestration {
     }
 
     /// The holder of an item's key, when that is another item.
-    pub(crate) fn key_held_by_other(&self, at: ItemRef) -> Option<(Box<str>, ItemId)> {
+    pub(crate) fn key_held_by_other(&self, at: ItemRef) -> Option<(Box<str>, ItemRef)> {
         let name = self.key_name(at)?;
         let holder = self.index.item_keys.get(&name).filter(|holder| **holder != at)?;
-        Some((name.1, self.id_of(*holder)))
+        Some((name.1, *holder))
     }
 
     /// Notes that the holder has done the work of an item that waits for it.

@@ -16,7 +16,7 @@ mod assign;
 mod cancel;
 mod change;
 pub(crate) mod class;
-mod dependency;
+pub(crate) mod dependency;
 mod due;
 pub(crate) mod finish;
 mod key;

@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::orchestration::Orchestration;
 use crate::reply::{Refusal, Reply};
 use crate::work::item::{EndReason, ItemRef};
+use crate::work::spec::Need;
 use crate::work::state::ItemState;
 
 impl Orchestration {
@@ -15,20 +16,25 @@ impl Orchestration {
         let reopened: BTreeSet<ItemRef> = match target {
             Target::Item(id) => {
                 let at = self.find_item(id)?;
-                let state = self.item(at).state;
-                if !self.may_reopen(at) {
-                    return match self.key_held_by_other(at).filter(|_| state != ItemState::Succeeded) {
-                        Some((key, holder)) => {
-                            Err(Refusal::KeyConflict { key: key.to_string(), holder: format!("item {holder}") })
-                        }
-                        None => Err(Refusal::WrongState { item: id, state, verb: "retried".to_owned() }),
-                    };
+                if !self.may_reopen(at)? {
+                    let state = self.item(at).state;
+                    return Err(Refusal::WrongState { item: id, state, verb: "retried".to_owned() });
                 }
-                self.with_victims(at)
+                if let Some(EndReason::Dependency { item, was: state }) = self.blocked_by(at) {
+                    let dependency = self.item(ItemRef { run: at.run, position: item }).name.to_string();
+                    return Err(Refusal::Blocked { item: id, dependency, state });
+                }
+                self.with_victims(at)?
             }
             Target::Run(id) => {
                 let slot = self.find_run(id)?;
-                self.items_of(slot).filter(|at| self.may_reopen(*at)).collect()
+                let mut found = BTreeSet::new();
+                for at in self.items_of(slot) {
+                    if self.may_reopen(at)? {
+                        found.insert(at);
+                    }
+                }
+                found
             }
         };
         let Some(slot) = reopened.first().map(|at| at.run) else { return Ok(Reply::Changed { items: 0 }) };
@@ -42,17 +48,32 @@ impl Orchestration {
             self.settle(at, blocking);
         }
         self.finish_run_if_done(slot);
-        Ok(Reply::Changed { items: u32::try_from(reopened.len()).unwrap_or(u32::MAX) })
+        let changed = reopened.iter().filter(|at| self.item(**at).state != ItemState::Skipped).count();
+        Ok(Reply::Changed { items: u32::try_from(changed).unwrap_or(u32::MAX) })
     }
 
-    /// Ended other than well, and nobody else does its work under the same key.
-    fn may_reopen(&self, at: ItemRef) -> bool {
+    /// Whether it ended other than well. With a key that another item holds it
+    /// shares that one's success, or waits for it if that is of an earlier run;
+    /// waiting for one of a later run could close a circle.
+    fn may_reopen(&self, at: ItemRef) -> Result<bool, Refusal> {
         let state = self.item(at).state;
-        state.is_terminal() && state != ItemState::Succeeded && self.key_held_by_other(at).is_none()
+        if !state.is_terminal() || state == ItemState::Succeeded {
+            return Ok(false);
+        }
+        match self.key_held_by_other(at) {
+            Some((key, holder))
+                if self.item(holder).state != ItemState::Succeeded
+                    && self.id_of(holder).run > self.id_of(at).run =>
+            {
+                let (item, holder) = (self.id_of(at), self.id_of(holder));
+                Err(Refusal::KeyAtWork { item, key: key.into(), holder })
+            }
+            _ => Ok(true),
+        }
     }
 
     /// The item and everything that was skipped or cancelled because of it.
-    fn with_victims(&self, at: ItemRef) -> BTreeSet<ItemRef> {
+    fn with_victims(&self, at: ItemRef) -> Result<BTreeSet<ItemRef>, Refusal> {
         let mut found = BTreeSet::from([at]);
         let mut open = vec![at];
         while let Some(at) = open.pop() {
@@ -62,12 +83,12 @@ impl Orchestration {
                     self.item(dependent).end_reason(),
                     Some(EndReason::Dependency { item, .. }) if *item == at.position
                 );
-                if victim && self.may_reopen(dependent) && found.insert(dependent) {
+                if victim && self.may_reopen(dependent)? && found.insert(dependent) {
                     open.push(dependent);
                 }
             }
         }
-        found
+        Ok(found)
     }
 
     fn reopen_run(&mut self, slot: u32) {
@@ -81,6 +102,10 @@ impl Orchestration {
     }
 
     fn reopen(&mut self, at: ItemRef) {
+        let now = self.facts.now;
+        if self.run(at.run).policy(self.item(at)).deadline.is_some() {
+            self.item_mut(at).extra_mut().reopened_at = Some(now);
+        }
         self.set_state(at, ItemState::Pending);
         let item = self.item_mut(at);
         item.spent = 0;
@@ -118,19 +143,26 @@ impl Orchestration {
     fn recount(&mut self, at: ItemRef) -> Option<EndReason> {
         let run = self.run(at.run);
         let item = run.item(at.position).expect("the item exists");
-        let (mut unmet, mut blocking) = (0, None);
-        for need in &item.needs {
+        let met = |need: &&Need| {
             let dependency = run.item(need.item).expect("validated at submission");
-            let soft = run.policy(dependency).soft_fail;
-            if !dependency.state.is_terminal() {
-                unmet += 1;
-            } else if !need.on.is_met_by(dependency.state, soft) {
-                unmet += 1;
-                blocking = Some(EndReason::Dependency { item: need.item, was: dependency.state });
-            }
-        }
-        self.item_mut(at).unmet = unmet;
-        blocking
+            dependency.state.is_terminal()
+                && need.on.is_met_by(dependency.state, run.policy(dependency).soft_fail)
+        };
+        let unmet = item.needs.len() - item.needs.iter().filter(met).count();
+        self.item_mut(at).unmet = u32::try_from(unmet).expect("validated against a limit");
+        self.blocked_by(at)
+    }
+
+    /// The dependency of an item that has ended otherwise than the item needs it.
+    fn blocked_by(&self, at: ItemRef) -> Option<EndReason> {
+        let run = self.run(at.run);
+        let item = run.item(at.position).expect("the item exists");
+        item.needs.iter().rev().find_map(|need| {
+            let dependency = run.item(need.item).expect("validated at submission");
+            let (state, soft) = (dependency.state, run.policy(dependency).soft_fail);
+            let in_vain = state.is_terminal() && !need.on.is_met_by(state, soft);
+            in_vain.then_some(EndReason::Dependency { item: need.item, was: state })
+        })
     }
 
     /// Moves a reopened item on.
