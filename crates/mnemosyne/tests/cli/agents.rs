@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::Scene;
 use crate::support::node::text;
 use crate::support::plan::{agent, does, plan};
-use crate::support::scene::MNEMOSYNE;
+use crate::support::scene::mnemosyne;
 
 #[test]
 fn an_agent_learns_who_it_is_and_none_of_our_secrets() {
@@ -102,7 +102,7 @@ fn a_session_from_outside_the_pid_namespace_is_no_obstacle() {
         eprintln!("skipped: namespaces cannot be made here");
         return;
     }
-    command.args([MNEMOSYNE, "run", "plan.yaml", "--timeout", "30s"]);
+    command.args([mnemosyne(), "run", "plan.yaml", "--timeout", "30s"]);
     scene.start(command).wait().exits(0);
     assert_eq!(scene.outcomes("a"), ["succeeded"]);
 }

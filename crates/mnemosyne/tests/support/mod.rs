@@ -6,6 +6,7 @@
 //! something is so, and gives up with a reason.
 
 pub(crate) mod node;
+pub(crate) mod ordeal;
 pub(crate) mod outcome;
 pub(crate) mod plan;
 pub(crate) mod processes;
