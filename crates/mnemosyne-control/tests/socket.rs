@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -94,6 +95,18 @@ async fn who_waits_for_events_hears_of_them() {
         echo.0.send_replace(before + 3);
         assert_eq!(waiting.await.expect("heard"), before + 3);
         assert_eq!(handle.wait_event(before).await.expect("already there"), before + 3);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_have_gone_take_nobodys_place() {
+    let (_root, dir, echo) = scene();
+    let _server = serve(&dir, echo).expect("served");
+    // Nothing happens meanwhile: whoever waits for an event goes without having heard of one.
+    for number in 0..600 {
+        let asked = async { found(&connect(&dir).await.expect("connected"), "four").await };
+        let answer = tokio::time::timeout(Duration::from_secs(30), asked).await;
+        assert_eq!(answer.unwrap_or_else(|_| panic!("number {number} is not served")), 4);
     }
 }
 
