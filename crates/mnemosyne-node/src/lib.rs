@@ -23,6 +23,7 @@ mod node;
 mod observer;
 mod process;
 mod proposer;
+mod room;
 mod runner;
 mod stores;
 mod ticker;

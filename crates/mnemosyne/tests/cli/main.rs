@@ -10,6 +10,7 @@ mod cancelling;
 mod continuing;
 mod damage;
 mod everything_killed;
+mod full_disk;
 mod json;
 mod large;
 mod main_job;

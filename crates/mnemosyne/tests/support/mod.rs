@@ -5,6 +5,7 @@
 //! Nothing in here sleeps for work to be done: [`wait_for`] looks until
 //! something is so, and gives up with a reason.
 
+pub(crate) mod disk;
 pub(crate) mod node;
 pub(crate) mod ordeal;
 pub(crate) mod outcome;
