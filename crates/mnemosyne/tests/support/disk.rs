@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use super::{Running, Scene, wait_until};
+use super::{Running, Scene, skipped, wait_until};
 
 /// Mounts a file system in namespaces of its own, says so, and holds it until its standard input is closed.
 const HOLD: &str = r#"mount -t tmpfs -o "size=$1,mode=700" tmpfs "$2" && echo mounted && exec cat"#;
@@ -22,7 +22,6 @@ pub(crate) struct SmallDisk {
 impl SmallDisk {
     /// Puts the data directory of a scene on a disk of so many KiB. None, with
     /// the reason on stderr, where this user may not mount anything.
-    #[expect(clippy::print_stderr, reason = "whoever runs the tests is to know what was not tested")]
     pub(crate) fn below(scene: &Scene, kib: u32) -> Option<Self> {
         let folder = scene.path().join("disk");
         fs::create_dir(&folder).expect("a new folder");
@@ -32,7 +31,7 @@ impl SmallDisk {
         let mut holder = scene.start(command);
         wait_until("a disk of our own", || holder.printed() == "mounted\n" || !holder.is_running());
         if !holder.is_running() {
-            eprintln!("SKIPPED: no disk of our own can be mounted here: {}", holder.said().trim());
+            skipped(&format!("no disk of our own can be mounted here: {}", holder.said().trim()));
             return None;
         }
         let inside = folder.strip_prefix("/").expect("an absolute path");
