@@ -120,7 +120,7 @@ impl NodeEndpoint {
             let stored = stored.await.map_err(|error| error.to_string())?;
             submission = stored.map_err(|error| match error {
                 PayloadError::Blob(error) if error.is_full() => self.proposer.no_room().to_string(),
-                error => error.to_string(),
+                error => in_full(&error),
             })?;
         }
         self.ask(Command::Submit(submission)).await
@@ -172,6 +172,12 @@ impl OutputsBefore for NodeEndpoint {
     fn outputs_before(&self, item: ItemId) -> BoxFuture<'_, NamedOutputs> {
         async move { self.look(move |state| state.outputs_before(item)).await }.boxed()
     }
+}
+
+/// An error with its causes.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn or_refused<T>(found: Result<T, Refusal>, answer: impl FnOnce(T) -> Answer) -> Answer {

@@ -33,4 +33,4 @@ pub use launch::{AgentDefinition, PromptBy};
 pub use node::{Node, NodeError, Options, Part, Work};
 pub use process::{ProcessOptions, ProcessRunner};
 pub use runner::{Report, Runner, Stop, StopKind};
-pub use stores::{Stores, StoresError, StoresOptions};
+pub use stores::{OnFatal, Stores, StoresError, StoresOptions};

@@ -11,8 +11,8 @@ use crate::support::{Outcome, Scene, wait_until};
 /// Has the disk of a node fail in its work; returns the calls that failed and what the node had to say at its end.
 fn fail(fault: Fault) -> (Vec<String>, Outcome) {
     let scene = Scene::new();
-    // Small enough for new segments to be begun on the way.
-    scene.write("mnemosyne.toml", "[storage]\nsegment_bytes = \"64k\"\n");
+    // Small enough for new segments to be begun and snapshots to be taken on the way.
+    scene.write("mnemosyne.toml", "[storage]\nsegment_bytes = \"64k\"\nsnapshot_bytes = \"64k\"\n");
     let node = scene.start(fault.within(&scene, &["up"]));
     wait_until("a node", || node.said().contains("node is up"));
     let steps = ["begun", "done"].map(|what| format!("append:{}:{what}", scene.at("effects")));
@@ -22,8 +22,10 @@ fn fail(fault: Fault) -> (Vec<String>, Outcome) {
     scene.wait_state("a", "running");
     let mut confirmed = vec![first.clone()];
     let mut submit = |number: u32| {
-        let items = (0..50).map(|item| (format!("item-{item}"), format!("run: \"exit {number}\", delay: 1h")));
-        scene.write("plan.yaml", plan(items));
+        let small = (1..50).map(|item| (format!("item-{item}"), format!("run: \"exit {number}\", delay: 1h")));
+        // Too large for the log.
+        let large = format!("run: [\"echo\", \"{number}\", \"{}\"], delay: 1h", "x".repeat(80_000));
+        scene.write("plan.yaml", plan(small.chain([("large".to_owned(), large)])));
         let outcome = scene.line("submit plan.yaml");
         if outcome.exit == 0 {
             confirmed.push(outcome.first_line().to_owned());
@@ -83,5 +85,26 @@ fn a_failed_sync_of_the_high_water_mark_ends_the_node() {
 fn a_failed_sync_of_the_folder_of_the_log_ends_the_node() {
     let (calls, ended) = fail(Fault { call: "fsync", path: "/log", errno: Errno::IO });
     ended.exits(6).says("the log failed, the node ends: cannot sync log");
+    assert_eq!(calls.len(), 1, "{calls:?}");
+}
+
+#[test]
+fn a_failed_sync_of_the_history_ends_the_node() {
+    let (calls, ended) = fail(Fault { call: "fdatasync", path: "/history/", errno: Errno::IO });
+    ended.exits(6).says("history/").says("Input/output error");
+    assert_eq!(calls.len(), 1, "{calls:?}");
+}
+
+#[test]
+fn a_failed_sync_of_a_snapshot_ends_the_node() {
+    let (calls, ended) = fail(Fault { call: "fdatasync", path: "/snapshots/", errno: Errno::IO });
+    ended.exits(6).says("cannot sync snapshots/").says("Input/output error");
+    assert_eq!(calls.len(), 1, "{calls:?}");
+}
+
+#[test]
+fn a_failed_sync_of_a_blob_ends_the_node() {
+    let (calls, ended) = fail(Fault { call: "fdatasync", path: "/blobs/", errno: Errno::IO });
+    ended.exits(6).says("the node ends: cannot sync blobs/");
     assert_eq!(calls.len(), 1, "{calls:?}");
 }
