@@ -27,12 +27,18 @@ pub struct Server {
     path: PathBuf,
 }
 
-/// Serves the socket of a data directory. The caller holds the directory's
+/// A socket that is there; whoever connects waits until it is served.
+pub struct Bound {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+/// Makes the socket of a data directory. The caller holds the directory's
 /// lock, so a socket that is already there belongs to a process that is gone.
 ///
 /// # Errors
 /// When the socket cannot be made.
-pub fn serve(data_dir: &Path, endpoint: Arc<dyn Endpoint>) -> io::Result<Server> {
+pub fn bind(data_dir: &Path) -> io::Result<Bound> {
     let path = data_dir.join(SOCKET);
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -41,7 +47,21 @@ pub fn serve(data_dir: &Path, endpoint: Arc<dyn Endpoint>) -> io::Result<Server>
     let (short, _folder) = short_path(data_dir)?;
     let listener = UnixListener::bind(short)?;
     fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-    Ok(Server { task: tokio::spawn(accept(listener, endpoint)), path })
+    Ok(Bound { listener, path })
+}
+
+impl Bound {
+    /// Serves those who have connected and those who will.
+    #[must_use]
+    pub fn serve(self, endpoint: Arc<dyn Endpoint>) -> Server {
+        Server { task: tokio::spawn(accept(self.listener, endpoint)), path: self.path }
+    }
+
+    /// Removes the socket: it will not be served.
+    pub fn remove(self) {
+        // What stays behind is taken for what it is, a socket that nobody listens to.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 impl Server {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mnemosyne_consensus::{Consensus, OpenError, ProposeError};
-use mnemosyne_control::{Handle, Server};
+use mnemosyne_control::{Bound, Handle, Server};
 use mnemosyne_core::command::Command;
 use mnemosyne_core::id::{NodeId, SessionId};
 use mnemosyne_core::node::NodeFacts;
@@ -98,6 +98,8 @@ pub struct Node {
     consensus: Consensus,
     proposer: Proposer,
     endpoint: Arc<NodeEndpoint>,
+    /// Made before there is any work, which may leave no file to open; gone when it is served.
+    socket: Option<Bound>,
     server: Option<Server>,
     node: NodeId,
     session: Option<SessionId>,
@@ -191,6 +193,10 @@ impl Node {
             ask(&proposer, Command::AbandonSession { node, session }).await?;
         }
         ask(&proposer, Command::Configure(settings)).await?;
+        let socket = match part {
+            Part::Worker => Some(announce(&path, node)?),
+            Part::Requests => None,
+        };
         let session = match part {
             Part::Worker => Some(join(node, facts, &consensus, &proposer, &instructions).await?),
             Part::Requests => {
@@ -203,6 +209,7 @@ impl Node {
             consensus,
             proposer,
             endpoint,
+            socket,
             server: None,
             node,
             session,
@@ -247,22 +254,12 @@ impl Node {
     /// # Errors
     /// When the socket or `node.json` cannot be made.
     pub fn serve(&mut self) -> Result<(), NodeError> {
-        let io = |what: &str| {
-            let what = format!("{what} in {}", self.path.display());
-            move |source| NodeError::Io { what, source }
+        let socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => announce(&self.path, self.node)?,
         };
-        let server = mnemosyne_control::serve(&self.path, Arc::clone(&self.endpoint) as _);
-        self.server = Some(server.map_err(io("serve the control socket"))?);
-        let info = NodeInfo {
-            node: self.node,
-            pid: std::process::id(),
-            address: None,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        info.write(&self.path).map_err(|error| match error {
-            error if is_full(&error) => no_room_in(&self.path, error),
-            error => io("write node.json")(error),
-        })
+        self.server = Some(socket.serve(Arc::clone(&self.endpoint) as _));
+        Ok(())
     }
 
     /// Returns when somebody asks the node to end, and how, or with the reason
@@ -284,6 +281,9 @@ impl Node {
     pub async fn close(self, kind: StopKind) -> Result<usize, mnemosyne_consensus::CloseError> {
         if let Some(server) = self.server {
             server.close().await;
+        }
+        if let Some(socket) = self.socket {
+            socket.remove();
         }
         let mut running = 0;
         if let Some(session) = self.session {
@@ -316,6 +316,24 @@ impl Node {
             closed => closed?,
         }
         Ok(running)
+    }
+}
+
+/// Makes the control socket and `node.json`.
+fn announce(path: &Path, node: NodeId) -> Result<Bound, NodeError> {
+    let io = |what: &str| {
+        let what = format!("{what} in {}", path.display());
+        move |source| NodeError::Io { what, source }
+    };
+    let socket = mnemosyne_control::bind(path).map_err(io("make the control socket"))?;
+    let (pid, version) = (std::process::id(), env!("CARGO_PKG_VERSION").to_owned());
+    let info = NodeInfo { node, pid, address: None, version };
+    match info.write(path) {
+        Ok(()) => Ok(socket),
+        Err(error) => {
+            socket.remove();
+            Err(if is_full(&error) { no_room_in(path, error) } else { io("write node.json")(error) })
+        }
     }
 }
 

@@ -142,6 +142,33 @@ fn a_node_ends_on_a_full_disk_when_it_is_asked_to() {
 }
 
 #[test]
+fn agents_can_be_stopped_on_a_full_disk() {
+    let Some(full) = Full::new() else { return };
+    full.submit_until_refused();
+    let Full { scene, disk, node, run } = full;
+    scene.line("down --stop-agents").exits(0);
+    node.wait().exits(0);
+    assert!(scene.agents().is_empty());
+    disk.make_room();
+    let _node = scene.up();
+    scene.touch("go");
+    scene.run(["wait", &run]).exits(0);
+    assert_eq!(scene.lines("effects"), ["begun", "begun", "done", "b"]);
+    assert_eq!(scene.outcomes("a"), ["interrupted", "succeeded"], "no attempt was spent");
+}
+
+#[test]
+fn what_needs_no_room_is_done_on_a_full_disk() {
+    let Some(full) = Full::new() else { return };
+    let Full { scene, disk: _disk, node: _node, run } = full;
+    // The log has room set aside for both, and the supervisor for its record.
+    scene.run(["cancel", &scene.id("a")]).exits(0);
+    scene.run(["wait", &run]).exits(1);
+    assert_eq!((scene.state("a").as_str(), scene.state("b").as_str()), ("cancelled", "cancelled"));
+    assert!(scene.agents().is_empty());
+}
+
+#[test]
 fn a_large_prompt_that_finds_no_room_is_refused() {
     let Some(full) = Full::new() else { return };
     let Full { scene, disk, node: _node, .. } = full;
