@@ -17,6 +17,7 @@ use mnemosyne_core::work::payload::Payload;
 use mnemosyne_persistence::History;
 use tokio::sync::watch;
 
+use crate::fault::in_full;
 use crate::process::{NamedOutputs, OutputsBefore, ProcessRunner};
 use crate::proposer::Proposer;
 use crate::runner::StopKind;
@@ -172,12 +173,6 @@ impl OutputsBefore for NodeEndpoint {
     fn outputs_before(&self, item: ItemId) -> BoxFuture<'_, NamedOutputs> {
         async move { self.look(move |state| state.outputs_before(item)).await }.boxed()
     }
-}
-
-/// An error with its causes.
-fn in_full(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn or_refused<T>(found: Result<T, Refusal>, answer: impl FnOnce(T) -> Answer) -> Answer {

@@ -16,6 +16,7 @@
 mod clock;
 mod endpoint;
 mod executor;
+mod fault;
 mod info;
 mod janitor;
 mod launch;

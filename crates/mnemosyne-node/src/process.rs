@@ -13,18 +13,18 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use mnemosyne_agents::{
-    Activity, AttemptOnDisk, Ending, Exit, ExitRecord, LaunchSpec, LeaderStatus, OutputReader, ProcessTable,
-    ShimIdentity, StopMode, Stream, activity, collect_file, escape_control, inspect, launch, request_stop,
-    revoke, wait_exit,
+    Activity, AttemptOnDisk, CollectError, Ending, Exit, ExitRecord, LaunchSpec, LeaderStatus, OutputReader,
+    ProcessTable, ShimIdentity, StopMode, Stream, activity, collect_file, escape_control, inspect, launch,
+    request_stop, revoke, wait_exit,
 };
 use mnemosyne_core::id::{ItemId, NodeId};
 use mnemosyne_core::time::Span;
 use mnemosyne_core::view::Order;
 use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault};
 use mnemosyne_core::work::payload::Payload;
-use mnemosyne_persistence::storage::is_full;
 use serde_json::Value;
 
+use crate::fault::{in_full, passes, passing};
 use crate::launch::{AgentDefinition, LaunchError, OUTPUTS_FILE, Surroundings, prepare};
 use crate::runner::{Report, Runner, Stop, StopKind};
 use crate::stores::{PayloadError, Payloads};
@@ -125,7 +125,7 @@ impl ProcessRunner {
         let made = loop {
             match std::fs::create_dir(dir) {
                 // Not reported as an interruption: that would be granted again at once, and there is still no room.
-                Err(error) if is_full(&error) => {
+                Err(error) if passes(&error) => {
                     complaint.say(order, "cannot make the attempt's folder; trying again", &error);
                     tokio::select! {
                         _ = stop.asked() => return Begun::Over(AttemptResult::Stopped),
@@ -213,11 +213,11 @@ impl ProcessRunner {
     }
 
     async fn prepared(&self, order: &Order, dir: &Path) -> Result<LaunchSpec, Unprepared> {
-        let task = self.payloads.decode(&order.task).map_err(of_work)?;
-        let context = self.payloads.decode(&order.context).map_err(of_work)?;
+        let task = self.payloads.decode(&order.task).map_err(|error| of_payload(&error))?;
+        let context = self.payloads.decode(&order.context).map_err(|error| of_payload(&error))?;
         let mut outputs = BTreeMap::new();
         for (name, payload) in self.outputs.outputs_before(order.item).await.map_err(of_work)? {
-            let bytes = self.payloads.get(&payload).map_err(of_work)?;
+            let bytes = self.payloads.get(&payload).map_err(|error| of_payload(&error))?;
             let value: Value = serde_json::from_slice(&bytes).map_err(of_work)?;
             outputs.insert(name.into_string(), value);
         }
@@ -320,20 +320,21 @@ impl ProcessRunner {
         let bytes = match collect_file(dir, Path::new(OUTPUTS_FILE), self.options.outputs_bytes_max) {
             Ok(None) => return Ok(AttemptResult::Succeeded { outputs: None }),
             Ok(Some(bytes)) => bytes,
-            Err(error) => return wrong(format!("the outputs cannot be read: {error}")),
+            // It must not count as a failure of the work that this process has no file to open just now.
+            Err(CollectError::Io { source, .. }) if passes(&source) => return Err(source),
+            Err(error) => return wrong(format!("the outputs cannot be read: {}", in_full(&error))),
         };
         let value: Value = match serde_json::from_slice(&bytes) {
             Ok(value) => value,
             Err(error) => return wrong(format!("the outputs are not JSON: {error}")),
         };
+        // The work is done and must not be done again, so it waits for room.
         match self.payloads.put(value.to_string().into_bytes()) {
             Ok(outputs) => Ok(AttemptResult::Succeeded { outputs: Some(outputs) }),
-            // The work is done and must not be done again, so it waits for room.
-            Err(PayloadError::Blob(error)) if error.is_full() => {
-                let text = format!("the outputs cannot be stored: {error}");
-                Err(io::Error::new(io::ErrorKind::StorageFull, text))
-            }
-            Err(error) => Ok(interrupted(format!("the outputs cannot be stored: {error}"))),
+            Err(error) => match passing(&error) {
+                Some(error) => Err(error),
+                None => Ok(interrupted(format!("the outputs cannot be stored: {}", in_full(&error)))),
+            },
         }
     }
 }
@@ -354,7 +355,7 @@ struct Complaint(String);
 
 impl Complaint {
     fn say(&mut self, order: &Order, what: &str, error: &io::Error) {
-        let text = error.to_string();
+        let text = in_full(error);
         if self.0 != text {
             tracing::warn!(error = text, item = %order.item, "{what}");
             self.0 = text;
@@ -368,6 +369,10 @@ enum Unprepared {
     Work(String),
     /// It would.
     Machine(io::Error),
+}
+
+fn of_payload(error: &PayloadError) -> Unprepared {
+    passing(error).map_or_else(|| Unprepared::Work(in_full(error)), Unprepared::Machine)
 }
 
 fn of_work(problem: impl std::fmt::Display) -> Unprepared {
