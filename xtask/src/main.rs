@@ -1,4 +1,4 @@
-//! Development tasks: `cargo xtask check | fix | tidy | gen | bench`.
+//! Development tasks: `cargo xtask check | fix | tidy | gen | bench | soak`.
 //!
 //! `check` and `tidy` write nothing outside `target/`; `fix` and `gen` write.
 //! Nothing here is part of the product, and nothing of the product depends on it.
@@ -9,6 +9,7 @@ mod fix;
 mod output;
 mod quickstart;
 mod reference;
+mod soak;
 mod steps;
 mod tidy;
 mod workspace;
@@ -40,6 +41,9 @@ enum Task {
     /// Measure
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Kill for minutes what the tests kill for seconds
+    #[command(subcommand)]
+    Soak(soak::Soak),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Task::Tidy(tidy) => tidy.run(),
         Task::Gen(generate) => generate.run(),
         Task::Bench(bench) => bench.run(),
+        Task::Soak(soak) => soak.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

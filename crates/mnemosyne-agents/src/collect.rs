@@ -99,7 +99,11 @@ pub(crate) fn open_regular(root: &Path, relative: &Path) -> Result<Option<File>,
 
 impl From<CollectError> for io::Error {
     fn from(error: CollectError) -> Self {
-        Self::new(io::ErrorKind::InvalidData, error)
+        let kind = match &error {
+            CollectError::Io { source, .. } => source.kind(),
+            _ => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
     }
 }
 

@@ -17,7 +17,7 @@ pub use client::connect;
 pub use endpoint::Endpoint;
 pub use handle::{CallError, Handle};
 pub use request::{Answer, Found, Output, OutputQuery, OutputStream, Request};
-pub use server::{Server, serve};
+pub use server::{Bound, Server, bind};
 
 /// Name of the socket in the data directory.
 pub const SOCKET: &str = "control.sock";

@@ -6,7 +6,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -16,6 +18,8 @@ use crate::wire::{Call, Return, VERSION, receive, send};
 
 /// Connections that are served at the same time; further ones wait.
 const CONNECTIONS_MAX: usize = 256;
+/// Time before the next connection is taken when one could not be.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(20);
 
 /// A socket that is being served.
 pub struct Server {
@@ -23,12 +27,18 @@ pub struct Server {
     path: PathBuf,
 }
 
-/// Serves the socket of a data directory. The caller holds the directory's
+/// A socket that is there; whoever connects waits until it is served.
+pub struct Bound {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+/// Makes the socket of a data directory. The caller holds the directory's
 /// lock, so a socket that is already there belongs to a process that is gone.
 ///
 /// # Errors
 /// When the socket cannot be made.
-pub fn serve(data_dir: &Path, endpoint: Arc<dyn Endpoint>) -> io::Result<Server> {
+pub fn bind(data_dir: &Path) -> io::Result<Bound> {
     let path = data_dir.join(SOCKET);
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -37,7 +47,21 @@ pub fn serve(data_dir: &Path, endpoint: Arc<dyn Endpoint>) -> io::Result<Server>
     let (short, _folder) = short_path(data_dir)?;
     let listener = UnixListener::bind(short)?;
     fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-    Ok(Server { task: tokio::spawn(accept(listener, endpoint)), path })
+    Ok(Bound { listener, path })
+}
+
+impl Bound {
+    /// Serves those who have connected and those who will.
+    #[must_use]
+    pub fn serve(self, endpoint: Arc<dyn Endpoint>) -> Server {
+        Server { task: tokio::spawn(accept(self.listener, endpoint)), path: self.path }
+    }
+
+    /// Removes the socket: it will not be served.
+    pub fn remove(self) {
+        // What stays behind is taken for what it is, a socket that nobody listens to.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 impl Server {
@@ -62,8 +86,11 @@ async fn accept(listener: UnixListener, endpoint: Arc<dyn Endpoint>) {
         if connections.len() >= CONNECTIONS_MAX {
             connections.join_next().await;
         }
-        // An error here concerns one connection that is gone already.
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            // One that is gone already, or there are too many open files, which lasts for a while.
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+            continue;
+        };
         connections.spawn(converse(stream, Arc::clone(&endpoint)));
         while connections.try_join_next().is_some() {}
     }
@@ -77,10 +104,11 @@ async fn converse(mut stream: UnixStream, endpoint: Arc<dyn Endpoint>) {
             Call::Request(request) => Return::Answer(endpoint.call(request).await),
             Call::WaitEvent(seq) => {
                 let mut latest = endpoint.latest_event();
-                let found = latest.wait_for(|latest| *latest > seq).await.map(|latest| *latest);
-                match found {
-                    Ok(latest) => Return::Event(latest),
-                    Err(_) => return,
+                tokio::select! {
+                    Ok(latest) = latest.wait_for(|latest| *latest > seq) => Return::Event(*latest),
+                    // Who waits says nothing: it has gone, and its place is for somebody else.
+                    _ = stream.read_u8() => return,
+                    else => return,
                 }
             }
         };

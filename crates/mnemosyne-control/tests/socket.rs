@@ -3,10 +3,11 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use mnemosyne_control::{Answer, CallError, Endpoint, Found, Handle, Request, connect, serve};
+use mnemosyne_control::{Answer, CallError, Endpoint, Found, Handle, Request, bind, connect};
 use mnemosyne_core::id::RunId;
 use mnemosyne_core::reply::{Refusal, Reply};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -55,7 +56,7 @@ async fn found(handle: &Handle, text: &str) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_and_answers_of_any_size_pass() {
     let (_root, dir, echo) = scene();
-    let server = serve(&dir, echo).expect("served");
+    let server = bind(&dir).expect("bound").serve(echo);
     let mode = std::fs::metadata(dir.join("control.sock")).expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "nobody else may ask");
     let handle = connect(&dir).await.expect("connected");
@@ -72,7 +73,7 @@ async fn requests_and_answers_of_any_size_pass() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_given_up_does_not_disturb_the_next_one() {
     let (_root, dir, echo) = scene();
-    let _server = serve(&dir, Arc::clone(&echo) as _).expect("served");
+    let _server = bind(&dir).expect("bound").serve(Arc::clone(&echo) as _);
     let handle = connect(&dir).await.expect("connected");
     for _ in 0..20 {
         let mut call = Box::pin(handle.find("slow"));
@@ -86,7 +87,7 @@ async fn a_call_that_is_given_up_does_not_disturb_the_next_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_for_events_hears_of_them() {
     let (_root, dir, echo) = scene();
-    let _server = serve(&dir, Arc::clone(&echo) as _).expect("served");
+    let _server = bind(&dir).expect("bound").serve(Arc::clone(&echo) as _);
     for handle in [connect(&dir).await.expect("connected"), Handle::local(Arc::clone(&echo) as _)] {
         let before = *echo.0.borrow();
         let mut waiting = Box::pin(handle.wait_event(before));
@@ -98,9 +99,21 @@ async fn who_waits_for_events_hears_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn those_who_have_gone_take_nobodys_place() {
+    let (_root, dir, echo) = scene();
+    let _server = bind(&dir).expect("bound").serve(echo);
+    // Nothing happens meanwhile: whoever waits for an event goes without having heard of one.
+    for number in 0..600 {
+        let asked = async { found(&connect(&dir).await.expect("connected"), "four").await };
+        let answer = tokio::time::timeout(Duration::from_secs(30), asked).await;
+        assert_eq!(answer.unwrap_or_else(|_| panic!("number {number} is not served")), 4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn garbage_and_hostile_lengths_harm_nobody_else() {
     let (_root, dir, echo) = scene();
-    let _server = serve(&dir, echo).expect("served");
+    let _server = bind(&dir).expect("bound").serve(echo);
     let folder = std::fs::File::open(&dir).expect("there");
     let path = format!("/proc/self/fd/{}/control.sock", std::os::fd::AsRawFd::as_raw_fd(&folder));
     for bytes in [vec![0xff; 64], vec![0xff, 0xff, 0xff, 0x7f], b"GET / HTTP/1.1\r\n\r\n".to_vec(), vec![0; 3]]

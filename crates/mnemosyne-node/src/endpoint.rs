@@ -17,6 +17,7 @@ use mnemosyne_core::work::payload::Payload;
 use mnemosyne_persistence::History;
 use tokio::sync::watch;
 
+use crate::fault::in_full;
 use crate::process::{NamedOutputs, OutputsBefore, ProcessRunner};
 use crate::proposer::Proposer;
 use crate::runner::StopKind;
@@ -94,7 +95,7 @@ impl NodeEndpoint {
     }
 
     async fn ask(&self, command: Command) -> Result<Answer, String> {
-        self.proposer.ask(command).await.map(Answer::Reply).map_err(|error| error.to_string())
+        self.proposer.request(command).await.map(Answer::Reply).map_err(|error| error.to_string())
     }
 
     async fn look<R: Send + 'static>(
@@ -118,7 +119,10 @@ impl NodeEndpoint {
                 Ok::<_, PayloadError>(submission)
             });
             let stored = stored.await.map_err(|error| error.to_string())?;
-            submission = stored.map_err(|error| error.to_string())?;
+            submission = stored.map_err(|error| match error {
+                PayloadError::Blob(error) if error.is_full() => self.proposer.no_room().to_string(),
+                error => in_full(&error),
+            })?;
         }
         self.ask(Command::Submit(submission)).await
     }

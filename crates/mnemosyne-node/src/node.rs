@@ -1,16 +1,18 @@
 //! One running node.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use mnemosyne_consensus::{Consensus, OpenError, ProposeError};
-use mnemosyne_control::{Handle, Server};
+use mnemosyne_control::{Bound, Handle, Server};
 use mnemosyne_core::command::Command;
 use mnemosyne_core::id::{NodeId, SessionId};
 use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::reply::Reply;
 use mnemosyne_core::settings::Settings;
 use mnemosyne_core::view::Order;
+use mnemosyne_persistence::storage::is_full;
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -23,9 +25,13 @@ use crate::janitor;
 use crate::observer::Outlet;
 use crate::process::{OutputsBefore, ProcessOptions, ProcessRunner};
 use crate::proposer::Proposer;
+use crate::room::Room;
 use crate::runner::{Runner, StopKind};
 use crate::stores::Stores;
 use crate::ticker;
+
+/// Time between two looks whether there is room for what a node writes while it starts.
+const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_millis(500);
 
 /// What a node is made of.
 pub struct Options {
@@ -74,8 +80,8 @@ pub enum NodeError {
     /// Its files.
     #[error("cannot {what}")]
     Io {
-        /// What was attempted.
-        what: &'static str,
+        /// What was attempted, and where.
+        what: String,
         /// Why not.
         source: std::io::Error,
     },
@@ -92,6 +98,8 @@ pub struct Node {
     consensus: Consensus,
     proposer: Proposer,
     endpoint: Arc<NodeEndpoint>,
+    /// Made before there is any work, which may leave no file to open; gone when it is served.
+    socket: Option<Bound>,
     server: Option<Server>,
     node: NodeId,
     session: Option<SessionId>,
@@ -112,6 +120,22 @@ impl Node {
     /// # Errors
     /// When its files cannot be read or its log does not start.
     pub async fn start(options: Options) -> Result<Self, NodeError> {
+        let (log, path) = (options.stores.log.clone(), options.stores.path().to_owned());
+        let no_room = async {
+            loop {
+                tokio::time::sleep(LOOK_FOR_ROOM_EVERY).await;
+                if log.stats().full {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            started = Self::start_with_room(options) => started,
+            () = no_room => Err(no_room_in(&path, std::io::ErrorKind::StorageFull.into())),
+        }
+    }
+
+    async fn start_with_room(options: Options) -> Result<Self, NodeError> {
         let Options { stores, node, facts, settings, part, work, snapshot_bytes } = options;
         let clock = Clock::start();
         let payloads = stores.payloads();
@@ -140,7 +164,8 @@ impl Node {
         .await?;
 
         let (failed, failure) = watch::channel(None);
-        let (proposer, proposing) = Proposer::start(consensus.clone(), clock, move |text| {
+        let room = Arc::new(Room::new(path.clone()));
+        let (proposer, proposing) = Proposer::start(consensus.clone(), clock, room, move |text| {
             failed.send_replace(Some(text));
         });
         let (ask_shutdown, shutdown) = watch::channel(None);
@@ -168,6 +193,10 @@ impl Node {
             ask(&proposer, Command::AbandonSession { node, session }).await?;
         }
         ask(&proposer, Command::Configure(settings)).await?;
+        let socket = match part {
+            Part::Worker => Some(announce(&path, node)?),
+            Part::Requests => None,
+        };
         let session = match part {
             Part::Worker => Some(join(node, facts, &consensus, &proposer, &instructions).await?),
             Part::Requests => {
@@ -180,6 +209,7 @@ impl Node {
             consensus,
             proposer,
             endpoint,
+            socket,
             server: None,
             node,
             session,
@@ -224,16 +254,12 @@ impl Node {
     /// # Errors
     /// When the socket or `node.json` cannot be made.
     pub fn serve(&mut self) -> Result<(), NodeError> {
-        let io = |what| move |source| NodeError::Io { what, source };
-        let server = mnemosyne_control::serve(&self.path, Arc::clone(&self.endpoint) as _);
-        self.server = Some(server.map_err(io("serve the control socket"))?);
-        let info = NodeInfo {
-            node: self.node,
-            pid: std::process::id(),
-            address: None,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+        let socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => announce(&self.path, self.node)?,
         };
-        info.write(&self.path).map_err(io("write node.json"))
+        self.server = Some(socket.serve(Arc::clone(&self.endpoint) as _));
+        Ok(())
     }
 
     /// Returns when somebody asks the node to end, and how, or with the reason
@@ -256,17 +282,21 @@ impl Node {
         if let Some(server) = self.server {
             server.close().await;
         }
+        if let Some(socket) = self.socket {
+            socket.remove();
+        }
         let mut running = 0;
         if let Some(session) = self.session {
             // First the end of the session, so that nothing new is granted; then the agents.
-            let _ = self.proposer.ask(Command::EndSession { node: self.node, session }).await;
+            // When the disk is full, the next node finds that this session was not ended.
+            let _ = self.proposer.request(Command::EndSession { node: self.node, session }).await;
         }
         let (done, answer) = oneshot::channel();
         if self.instructions.send(Instruction::Shutdown(kind, done)).is_ok() {
             running = answer.await.unwrap_or(0);
         }
         // Everything that was reported before this answer is in the log now.
-        let _ = self.proposer.ask(Command::Tick).await;
+        let _ = self.proposer.request(Command::Tick).await;
         self.tasks.iter().for_each(JoinHandle::abort);
         for task in self.tasks {
             let _ = task.await;
@@ -276,11 +306,40 @@ impl Node {
             // The log still holds what is missing; the next start writes it again.
             tracing::warn!(%error, "cannot write the history");
         }
-        self.consensus.close().await?;
+        let no_room = *self.proposer.room().is_full().borrow();
+        let closed = self.consensus.close().await;
         NodeInfo::remove(&self.path);
         drop(self.dir);
+        match closed {
+            // What found no room was confirmed to nobody.
+            Err(error) if no_room => tracing::warn!(%error, "closed on a full disk"),
+            closed => closed?,
+        }
         Ok(running)
     }
+}
+
+/// Makes the control socket and `node.json`.
+fn announce(path: &Path, node: NodeId) -> Result<Bound, NodeError> {
+    let io = |what: &str| {
+        let what = format!("{what} in {}", path.display());
+        move |source| NodeError::Io { what, source }
+    };
+    let socket = mnemosyne_control::bind(path).map_err(io("make the control socket"))?;
+    let (pid, version) = (std::process::id(), env!("CARGO_PKG_VERSION").to_owned());
+    let info = NodeInfo { node, pid, address: None, version };
+    match info.write(path) {
+        Ok(()) => Ok(socket),
+        Err(error) => {
+            socket.remove();
+            Err(if is_full(&error) { no_room_in(path, error) } else { io("write node.json")(error) })
+        }
+    }
+}
+
+fn no_room_in(path: &Path, source: std::io::Error) -> NodeError {
+    let what = format!("start a node in {}: its disk is full; make room there", path.display());
+    NodeError::Io { what, source }
 }
 
 /// Starts the node's session, after looking after what it holds from before.

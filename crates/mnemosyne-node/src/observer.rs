@@ -73,7 +73,9 @@ impl Outlet {
                 continue;
             }
             if due.is_some_and(|due| event.seq > due) {
-                // Its files were removed by somebody; what is left of the log no longer tells what was in them.
+                // Its files were removed or shortened by somebody; what is left of the log no longer tells what was
+                // in them.
+                tracing::warn!(?due, next = event.seq, "events are gone from the history, which is begun anew");
                 history.start_anew_at(event.seq).map_err(io::Error::other)?;
             }
             let bytes = postcard::to_stdvec(event).map_err(io::Error::other)?;

@@ -13,8 +13,9 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use mnemosyne_agents::{
-    Activity, AttemptOnDisk, Ending, Exit, ExitRecord, LeaderStatus, OutputReader, ProcessTable, ShimIdentity,
-    StopMode, Stream, activity, collect_file, escape_control, inspect, launch, request_stop, revoke, wait_exit,
+    Activity, AttemptOnDisk, CollectError, Ending, Exit, ExitRecord, LaunchSpec, LeaderStatus, OutputReader,
+    ProcessTable, ShimIdentity, StopMode, Stream, activity, collect_file, escape_control, inspect, launch,
+    request_stop, revoke, wait_exit,
 };
 use mnemosyne_core::id::{ItemId, NodeId};
 use mnemosyne_core::time::Span;
@@ -23,9 +24,10 @@ use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault};
 use mnemosyne_core::work::payload::Payload;
 use serde_json::Value;
 
+use crate::fault::{in_full, passes, passing};
 use crate::launch::{AgentDefinition, LaunchError, OUTPUTS_FILE, Surroundings, prepare};
 use crate::runner::{Report, Runner, Stop, StopKind};
-use crate::stores::Payloads;
+use crate::stores::{PayloadError, Payloads};
 
 /// Time before the next look at an attempt that could not be looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -93,16 +95,21 @@ impl ProcessRunner {
             Begun::Over(result) => return result,
         };
         report.started();
+        let mut complaint = Complaint::default();
         loop {
-            match self.watch(&order, &dir, &identity, &mut stop).await {
-                Ok(End::Exited(exit)) => return self.result_of_exit(&dir, exit),
+            let ended = match self.watch(&order, &dir, &identity, &mut stop).await {
+                Ok(End::Exited(exit)) => self.result_of_exit(&dir, exit),
                 Ok(End::Idle(span)) => {
                     let message = format!("no output and no use of CPU for {span}").into();
                     return AttemptResult::Failed { fault: Fault::IdleTimeout, message };
                 }
                 Ok(End::HandedOver) => return AttemptResult::Stopped,
+                Err(error) => Err(error),
+            };
+            match ended {
+                Ok(result) => return result,
                 Err(error) => {
-                    tracing::warn!(%error, item = %order.item, "cannot watch the shim; trying again");
+                    complaint.say(&order, "cannot see to the end of the attempt; trying again", &error);
                     if handed_over_meanwhile(&mut stop).await {
                         return AttemptResult::Stopped;
                     }
@@ -114,7 +121,21 @@ impl ProcessRunner {
     /// Launches an attempt, or goes on with one that is on disk.
     async fn begin(&self, order: &Order, dir: &Path, stop: &mut Stop) -> Begun {
         let mut why_again = "the node ended before it was started".to_owned();
-        match std::fs::create_dir(dir) {
+        let mut complaint = Complaint::default();
+        let made = loop {
+            match std::fs::create_dir(dir) {
+                // Not reported as an interruption: that would be granted again at once, and there is still no room.
+                Err(error) if passes(&error) => {
+                    complaint.say(order, "cannot make the attempt's folder; trying again", &error);
+                    tokio::select! {
+                        _ = stop.asked() => return Begun::Over(AttemptResult::Stopped),
+                        () = tokio::time::sleep(LOOK_AGAIN) => {}
+                    }
+                }
+                made => break made,
+            }
+        };
+        match made {
             Ok(()) if order.stopping => return Begun::Over(AttemptResult::Stopped),
             Ok(()) => match self.launch(order, dir).await {
                 Ok(begun) => return begun,
@@ -130,7 +151,7 @@ impl ProcessRunner {
             match self.find(dir, &why_again).await {
                 Ok(begun) => return begun,
                 Err(error) => {
-                    tracing::warn!(%error, item = %order.item, "cannot look at the attempt's folder; trying again");
+                    complaint.say(order, "cannot look at the attempt's folder; trying again", &error);
                     if handed_over_meanwhile(stop).await {
                         return Begun::Over(AttemptResult::Stopped);
                     }
@@ -146,11 +167,11 @@ impl ProcessRunner {
             return match inspect(dir)? {
                 AttemptOnDisk::Running(identity) => Ok(Begun::Running(identity)),
                 AttemptOnDisk::Exited(record) => {
-                    Ok(Begun::Over(self.result_of_exit(dir, Exit::Finished(record))))
+                    Ok(Begun::Over(self.result_of_exit(dir, Exit::Finished(record))?))
                 }
                 AttemptOnDisk::Lost(identity) => {
                     let exit = wait_exit(dir, &identity).await?;
-                    Ok(Begun::Over(self.result_of_exit(dir, exit)))
+                    Ok(Begun::Over(self.result_of_exit(dir, exit)?))
                 }
                 AttemptOnDisk::Revoked => Ok(Begun::Over(interrupted(why_again))),
                 // A shim may be on its way; the claim decides who was first.
@@ -163,7 +184,7 @@ impl ProcessRunner {
     }
 
     async fn launch(&self, order: &Order, dir: &Path) -> io::Result<Begun> {
-        let spec = match self.spec(order, dir).await {
+        let spec = match self.spec(order, dir).await? {
             Ok(spec) => spec,
             Err(result) => return Ok(Begun::Over(result)),
         };
@@ -182,13 +203,22 @@ impl ProcessRunner {
     }
 
     /// What to run, or what it means that this cannot be said.
-    async fn spec(&self, order: &Order, dir: &Path) -> Result<mnemosyne_agents::LaunchSpec, AttemptResult> {
-        let task = self.payloads.decode(&order.task).map_err(cannot_start)?;
-        let context = self.payloads.decode(&order.context).map_err(cannot_start)?;
+    async fn spec(&self, order: &Order, dir: &Path) -> io::Result<Result<LaunchSpec, AttemptResult>> {
+        match self.prepared(order, dir).await {
+            // The disk is full, or a folder cannot be made: that is no fault of the work.
+            Err(Unprepared::Machine(error)) => Err(error),
+            Err(Unprepared::Work(text)) => Ok(Err(cannot_start(text))),
+            Ok(spec) => Ok(Ok(spec)),
+        }
+    }
+
+    async fn prepared(&self, order: &Order, dir: &Path) -> Result<LaunchSpec, Unprepared> {
+        let task = self.payloads.decode(&order.task).map_err(|error| of_payload(&error))?;
+        let context = self.payloads.decode(&order.context).map_err(|error| of_payload(&error))?;
         let mut outputs = BTreeMap::new();
-        for (name, payload) in self.outputs.outputs_before(order.item).await.map_err(cannot_start)? {
-            let bytes = self.payloads.get(&payload).map_err(cannot_start)?;
-            let value: Value = serde_json::from_slice(&bytes).map_err(cannot_start)?;
+        for (name, payload) in self.outputs.outputs_before(order.item).await.map_err(of_work)? {
+            let bytes = self.payloads.get(&payload).map_err(|error| of_payload(&error))?;
+            let value: Value = serde_json::from_slice(&bytes).map_err(of_work)?;
             outputs.insert(name.into_string(), value);
         }
         let around = Surroundings {
@@ -202,8 +232,10 @@ impl ProcessRunner {
             output_tail: self.options.output_tail,
         };
         prepare(order, &task, &context, &around).map_err(|error| match error {
-            LaunchError::Io { .. } => interrupted(error.to_string()),
-            error => cannot_start(error),
+            LaunchError::Io { what, source } => {
+                Unprepared::Machine(io::Error::new(source.kind(), format!("cannot prepare {what}: {source}")))
+            }
+            error => of_work(error),
         })
     }
 
@@ -253,17 +285,18 @@ impl ProcessRunner {
         }
     }
 
-    fn result_of_exit(&self, dir: &Path, exit: Exit) -> AttemptResult {
+    /// What an attempt has come to; an error when that cannot be said before there is room on the disk.
+    fn result_of_exit(&self, dir: &Path, exit: Exit) -> io::Result<AttemptResult> {
         match exit {
             Exit::Finished(record) => self.result_of(dir, &record),
-            Exit::NotStarted { reason } => interrupted(format!("the shim did not start: {reason}")),
-            Exit::Lost { reason, .. } => interrupted(format!("the shim was killed {reason}")),
+            Exit::NotStarted { reason } => Ok(interrupted(format!("the shim did not start: {reason}"))),
+            Exit::Lost { reason, .. } => Ok(interrupted(format!("the shim was killed {reason}"))),
         }
     }
 
-    fn result_of(&self, dir: &Path, record: &ExitRecord) -> AttemptResult {
-        match &record.ending {
-            Ending::ByItself { status: LeaderStatus::Exited(0) } => self.collect(dir),
+    fn result_of(&self, dir: &Path, record: &ExitRecord) -> io::Result<AttemptResult> {
+        Ok(match &record.ending {
+            Ending::ByItself { status: LeaderStatus::Exited(0) } => return self.collect(dir),
             Ending::ByItself { status: LeaderStatus::Exited(code) } => {
                 AttemptResult::Failed { fault: Fault::ExitCode(*code), message: last_words(dir) }
             }
@@ -277,24 +310,31 @@ impl ProcessRunner {
             Ending::SpawnFailed { error } => {
                 AttemptResult::Failed { fault: Fault::Spawn, message: error.as_str().into() }
             }
-        }
+        })
     }
 
     /// Reads the outputs the agent has written.
-    fn collect(&self, dir: &Path) -> AttemptResult {
-        let wrong = |message: String| AttemptResult::Failed { fault: Fault::Outputs, message: message.into() };
+    fn collect(&self, dir: &Path) -> io::Result<AttemptResult> {
+        let wrong =
+            |message: String| Ok(AttemptResult::Failed { fault: Fault::Outputs, message: message.into() });
         let bytes = match collect_file(dir, Path::new(OUTPUTS_FILE), self.options.outputs_bytes_max) {
-            Ok(None) => return AttemptResult::Succeeded { outputs: None },
+            Ok(None) => return Ok(AttemptResult::Succeeded { outputs: None }),
             Ok(Some(bytes)) => bytes,
-            Err(error) => return wrong(format!("the outputs cannot be read: {error}")),
+            // It must not count as a failure of the work that this process has no file to open just now.
+            Err(CollectError::Io { source, .. }) if passes(&source) => return Err(source),
+            Err(error) => return wrong(format!("the outputs cannot be read: {}", in_full(&error))),
         };
         let value: Value = match serde_json::from_slice(&bytes) {
             Ok(value) => value,
             Err(error) => return wrong(format!("the outputs are not JSON: {error}")),
         };
+        // The work is done and must not be done again, so it waits for room.
         match self.payloads.put(value.to_string().into_bytes()) {
-            Ok(outputs) => AttemptResult::Succeeded { outputs: Some(outputs) },
-            Err(error) => interrupted(format!("the outputs cannot be stored: {error}")),
+            Ok(outputs) => Ok(AttemptResult::Succeeded { outputs: Some(outputs) }),
+            Err(error) => match passing(&error) {
+                Some(error) => Err(error),
+                None => Ok(interrupted(format!("the outputs cannot be stored: {}", in_full(&error)))),
+            },
         }
     }
 }
@@ -307,6 +347,36 @@ async fn handed_over_meanwhile(stop: &mut Stop) -> bool {
         _ = stop.asked_beyond(StopKind::Now) => true,
         () = tokio::time::sleep(LOOK_AGAIN) => false,
     }
+}
+
+/// Says once what is so at every look.
+#[derive(Default)]
+struct Complaint(String);
+
+impl Complaint {
+    fn say(&mut self, order: &Order, what: &str, error: &io::Error) {
+        let text = in_full(error);
+        if self.0 != text {
+            tracing::warn!(error = text, item = %order.item, "{what}");
+            self.0 = text;
+        }
+    }
+}
+
+/// Why it cannot be said what to run.
+enum Unprepared {
+    /// Trying again would not help.
+    Work(String),
+    /// It would.
+    Machine(io::Error),
+}
+
+fn of_payload(error: &PayloadError) -> Unprepared {
+    passing(error).map_or_else(|| Unprepared::Work(in_full(error)), Unprepared::Machine)
+}
+
+fn of_work(problem: impl std::fmt::Display) -> Unprepared {
+    Unprepared::Work(problem.to_string())
 }
 
 /// How an attempt began.

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
+use crate::room::Room;
 
 /// Commands of one entry.
 const BATCH_COMMANDS_MAX: usize = 4_096;
@@ -26,6 +27,7 @@ const HASH_EVERY: u64 = 1_024;
 #[derive(Clone)]
 pub(crate) struct Proposer {
     sender: mpsc::Sender<Asked>,
+    room: Arc<Room>,
 }
 
 struct Asked {
@@ -38,24 +40,70 @@ struct Asked {
 #[error("the node has stopped")]
 pub(crate) struct Stopped;
 
+/// Why a request has no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Unanswered {
+    /// The log does not take commands any more.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// There was no room for it from the start.
+    #[error("the disk of {0} is full and nothing was changed; make room there, then try again")]
+    Full(String),
+    /// It waits for room.
+    #[error(
+        "the disk of {0} is full and this is not confirmed: it may take effect as soon as there is room; \
+         make room there, then give the command again"
+    )]
+    Unconfirmed(String),
+}
+
 impl Proposer {
     /// Starts the task that proposes. `on_failure` is called once when the log
     /// takes nothing any more.
     pub(crate) fn start(
         consensus: Consensus,
         clock: Clock,
+        room: Arc<Room>,
         on_failure: impl FnOnce(String) + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
         let (sender, receiver) = mpsc::channel(QUEUE_COMMANDS_MAX);
+        let of_log = Arc::clone(&room);
         let task = tokio::spawn(async move {
-            if let Err(text) = propose_all(consensus, clock, receiver).await {
+            if let Err(text) = propose_all(consensus, clock, of_log, receiver).await {
                 on_failure(text);
             }
         });
-        (Self { sender }, task)
+        (Self { sender, room }, task)
     }
 
-    /// Proposes a command and waits for its reply.
+    /// Proposes a command for somebody who is told when the disk is full, instead of waiting for room.
+    pub(crate) async fn request(&self, command: Command) -> Result<Reply, Unanswered> {
+        let mut is_full = self.room.is_full();
+        if *is_full.borrow() {
+            return Err(self.no_room());
+        }
+        tokio::select! {
+            biased;
+            reply = self.ask(command) => Ok(reply?),
+            Ok(_) = is_full.wait_for(|is_full| *is_full) => Err(Unanswered::Unconfirmed(self.path())),
+        }
+    }
+
+    /// What those are told for whom there is no room.
+    pub(crate) fn no_room(&self) -> Unanswered {
+        Unanswered::Full(self.path())
+    }
+
+    /// Room for what is proposed.
+    pub(crate) fn room(&self) -> &Room {
+        &self.room
+    }
+
+    fn path(&self) -> String {
+        self.room.path().display().to_string()
+    }
+
+    /// Proposes a command and waits for its reply, also for room on the disk.
     pub(crate) async fn ask(&self, command: Command) -> Result<Reply, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.sender.send(Asked { command, reply: Some(reply) }).await.map_err(|_| Stopped)?;
@@ -71,6 +119,7 @@ impl Proposer {
 async fn propose_all(
     consensus: Consensus,
     clock: Clock,
+    room: Arc<Room>,
     mut receiver: mpsc::Receiver<Asked>,
 ) -> Result<(), String> {
     let slots = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
@@ -107,9 +156,9 @@ async fn propose_all(
         }
         let batch = Batch { stamp: clock.now(), commands };
         let mut proposal = Box::pin({
-            let consensus = consensus.clone();
+            let (consensus, room) = (consensus.clone(), Arc::clone(&room));
             async move {
-                let answer = consensus.propose(batch).await;
+                let answer = room.written(consensus.propose(batch), || consensus.log_stats().full).await;
                 drop(permit);
                 (answer, replies)
             }

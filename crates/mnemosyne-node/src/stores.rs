@@ -81,15 +81,11 @@ impl StoresError {
 
 impl Stores {
     /// Opens the data directory at `path`, making it if it is not there.
-    /// `on_fatal` is called once when the log can acknowledge nothing any more.
+    /// `on_fatal` is called when nothing may be acknowledged any more, since the disk has failed.
     ///
     /// # Errors
     /// When another process holds it, or something in it is damaged or newer.
-    pub fn open(
-        path: &Path,
-        options: &StoresOptions,
-        on_fatal: Arc<dyn Fn(&LogError) + Send + Sync>,
-    ) -> Result<Self, StoresError> {
+    pub fn open(path: &Path, options: &StoresOptions, on_fatal: OnFatal) -> Result<Self, StoresError> {
         let dir = DataDir::open(path)?;
         require_log(path)?;
         for folder in ["attempts", "items"] {
@@ -101,7 +97,7 @@ impl Stores {
         let log_options = LogOptions {
             segment_bytes_first: defaults.segment_bytes_first.min(options.segment_bytes_max),
             segment_bytes_max: options.segment_bytes_max,
-            on_fatal,
+            on_fatal: Arc::clone(&on_fatal),
             ..defaults
         };
         let log = Log::open(Arc::clone(&backend), "log", log_options)?;
@@ -113,7 +109,7 @@ impl Stores {
             log,
             snapshots,
             history: Arc::new(Mutex::new(history)),
-            payloads: Payloads { blobs: Arc::new(blobs), inline_bytes_max: options.inline_bytes_max },
+            payloads: Payloads { blobs: Arc::new(blobs), inline_bytes_max: options.inline_bytes_max, on_fatal },
         })
     }
 
@@ -158,7 +154,11 @@ fn require_log(path: &Path) -> Result<(), StoresError> {
 pub struct Payloads {
     blobs: Arc<BlobStore>,
     inline_bytes_max: usize,
+    on_fatal: OnFatal,
 }
+
+/// Told when a disk has failed in a way that nothing may be confirmed any more.
+pub type OnFatal = Arc<dyn Fn(&LogError) + Send + Sync>;
 
 /// Why the bytes of a payload cannot be had.
 #[derive(Debug, Error)]
@@ -203,8 +203,16 @@ impl Payloads {
             return Ok(Payload::Inline(bytes.into()));
         }
         let length = bytes.len() as u64;
-        let id = self.blobs.put(&bytes)?;
+        let id = self.blobs.put(&bytes).inspect_err(|error| self.give_up_after_sync(error))?;
         Ok(Payload::Blob(Box::new(BlobRef { hash: *id.as_bytes(), length })))
+    }
+
+    /// A disk that could not sync a blob is not trusted with the log, which lies on it, too.
+    fn give_up_after_sync(&self, error: &StoreError) {
+        if let StoreError::Io { operation: operation @ "sync", file, source } = error {
+            let source = source.raw_os_error().map_or(source.kind().into(), io::Error::from_raw_os_error);
+            (self.on_fatal)(&LogError::Io { operation, file: file.clone(), source: Arc::new(source) });
+        }
     }
 
     /// Whether a payload is too large for the log.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use rustix::fs::FlockOperation;
 use thiserror::Error;
 
-use crate::storage::FileBackend;
+use crate::storage::{FileBackend, is_full};
 
 const FORMAT_NAME: &str = "FORMAT";
 const FORMAT_WORD: &str = "mnemosyne-data";
@@ -128,7 +128,11 @@ impl DataDir {
         if is_new && read_format(path)?.is_none() {
             initialise(path)?;
         }
-        write_pid(&mut lock).map_err(|error| failed("write", path.join(LOCK_NAME), error))?;
+        match write_pid(&mut lock) {
+            // The lock holds all the same, and what is stored on a full disk can be read.
+            Err(error) if is_full(&error) => {}
+            written => written.map_err(|error| failed("write", path.join(LOCK_NAME), error))?,
+        }
         Self::locked(path, lock)
     }
 

@@ -27,18 +27,13 @@ const ALLOWED: &[Exception] = &[
         reason: "the one helper that looks for what no file system tells of, with a deadline",
     },
     Exception {
-        path: "crates/mnemosyne/tests/cli/everything_killed.rs",
-        sleeps: 1,
-        reason: "the moment of the kill is drawn at random, so time must pass",
-    },
-    Exception {
         path: "crates/mnemosyne/tests/cli/main_job.rs",
         sleeps: 1,
         reason: "measures how much processor time an idle node uses while time passes",
     },
     Exception {
         path: "crates/mnemosyne/tests/cli/node_killed.rs",
-        sleeps: 3,
+        sleeps: 2,
         reason: "the moments of the kills are drawn at random, so time must pass",
     },
     Exception {
@@ -50,6 +45,11 @@ const ALLOWED: &[Exception] = &[
         path: "crates/mnemosyne/tests/support/mod.rs",
         sleeps: 1,
         reason: "the one helper that looks at other processes until a deadline",
+    },
+    Exception {
+        path: "crates/mnemosyne/tests/support/ordeal.rs",
+        sleeps: 1,
+        reason: "the moments of the kills are drawn at random, so time must pass",
     },
     Exception {
         path: "crates/mnemosyne/tests/support/processes.rs",

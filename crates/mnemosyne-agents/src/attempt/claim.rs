@@ -44,7 +44,12 @@ pub enum Revocation {
 /// # Errors
 /// When the claim can be neither created nor read: nothing is known then.
 pub fn revoke(dir: &Path) -> io::Result<Revocation> {
-    Ok(match take(dir, &Claim::Revoked)? {
+    // A claim never changes, and reading it needs no room on a disk that may be full.
+    let claim = match read_claim(dir)? {
+        None => take(dir, &Claim::Revoked)?,
+        claim => claim,
+    };
+    Ok(match claim {
         None | Some(Claim::Revoked) => Revocation::Revoked,
         Some(Claim::Shim(identity)) => Revocation::AlreadyClaimed(identity),
     })

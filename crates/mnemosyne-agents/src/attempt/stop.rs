@@ -2,10 +2,12 @@
 //!
 //! A file says what is wanted and a FIFO says that it is there. The file is
 //! what counts: it survives the node that wrote it and is read by a shim that
-//! started late. The FIFO only saves the wait until the shim looks by itself.
+//! started late. The FIFO saves the wait until the shim looks by itself, and
+//! tells a shim that lives what is wanted when a full disk takes no file.
 //! (Signals would need a handler, which cannot be installed without `unsafe`;
 //! inotify has a limit of 128 watchers a user, below the size of a fleet.)
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -31,6 +33,14 @@ impl StopMode {
             Self::Now => "now",
         }
     }
+
+    /// What is written into the FIFO.
+    fn as_byte(self) -> u8 {
+        match self {
+            Self::Polite => b's',
+            Self::Now => b'n',
+        }
+    }
 }
 
 /// Asks the shim of an attempt to stop it. `Now` may follow `Polite`; a
@@ -39,20 +49,31 @@ impl StopMode {
 /// # Errors
 /// When the request cannot be written; a shim that is gone is no error.
 pub fn request_stop(dir: &Path, mode: StopMode) -> io::Result<()> {
-    if read_request(dir)? < Some(mode) {
-        write_whole(&dir.join(STOP_FILE), mode.as_str().as_bytes())?;
+    let written = match read_request(dir)? < Some(mode) {
+        true => write_whole(&dir.join(STOP_FILE), mode.as_str().as_bytes()),
+        false => Ok(()),
+    };
+    let is_heard = wake(dir, mode)?;
+    match written {
+        Err(error) if is_heard && is_full(&error) => Ok(()),
+        written => written,
     }
+}
+
+/// Wakes a shim up; true when there is one that hears what is wanted.
+fn wake(dir: &Path, mode: StopMode) -> io::Result<bool> {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     match rustix::fs::open(dir.join(CONTROL_FIFO), flags, Mode::empty()) {
-        Ok(fifo) => {
-            // A full FIFO has woken the shim up already.
-            let _ = rustix::io::write(&fifo, b"s");
-            Ok(())
-        }
+        // A full FIFO has woken the shim up already, but does not tell it anything.
+        Ok(fifo) => Ok(rustix::io::write(&fifo, &[mode.as_byte()]).is_ok()),
         // No shim yet, or no longer: the file tells it, if it ever comes.
-        Err(Errno::NOENT | Errno::NXIO) => Ok(()),
+        Err(Errno::NOENT | Errno::NXIO) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The request that stands, if any.
@@ -67,6 +88,8 @@ fn read_request(dir: &Path) -> io::Result<Option<StopMode>> {
 pub(crate) struct StopWatch {
     dir: PathBuf,
     fifo: OwnedFd,
+    /// The most urgent of the requests that came through the FIFO.
+    heard: Cell<Option<StopMode>>,
 }
 
 impl StopWatch {
@@ -79,15 +102,24 @@ impl StopWatch {
         }
         // Open for reading and writing: the FIFO then never reports that its last writer left.
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        Ok(Self { dir: dir.to_owned(), fifo: rustix::fs::open(path, flags, Mode::empty())? })
+        let fifo = rustix::fs::open(path, flags, Mode::empty())?;
+        Ok(Self { dir: dir.to_owned(), fifo, heard: Cell::new(None) })
     }
 
     /// The request that stands; forgets that it was woken up for it.
     pub(crate) fn requested(&self) -> Option<StopMode> {
-        let mut ignored = [0_u8; 64];
-        while matches!(rustix::io::read(&self.fifo, &mut ignored), Ok(count) if count == ignored.len()) {}
+        let mut bytes = [0_u8; 64];
+        loop {
+            let count = rustix::io::read(&self.fifo, &mut bytes).unwrap_or(0);
+            let modes = [StopMode::Polite, StopMode::Now].into_iter();
+            let said = modes.filter(|mode| bytes[..count].contains(&mode.as_byte())).max();
+            self.heard.set(self.heard.get().max(said));
+            if count < bytes.len() {
+                break;
+            }
+        }
         // An unreadable file is read again at the next look, a second later.
-        read_request(&self.dir).unwrap_or(None)
+        read_request(&self.dir).unwrap_or(None).max(self.heard.get())
     }
 
     /// Readable when there is a new request.
@@ -107,6 +139,20 @@ mod tests {
         let watch = StopWatch::new(dir.path()).expect("a watch");
         assert_eq!(watch.requested(), Some(StopMode::Polite));
         request_stop(dir.path(), StopMode::Now).expect("asked");
+        assert_eq!(watch.requested(), Some(StopMode::Now));
+    }
+
+    #[test]
+    fn a_shim_that_lives_hears_a_request_without_its_file() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        assert!(!wake(dir.path(), StopMode::Now).expect("nobody is there"));
+        let watch = StopWatch::new(dir.path()).expect("a watch");
+        for mode in [StopMode::Polite, StopMode::Now] {
+            assert!(wake(dir.path(), mode).expect("somebody is there"));
+            assert_eq!(watch.requested(), Some(mode));
+            assert_eq!(watch.requested(), Some(mode), "it is not forgotten");
+        }
+        assert!(wake(dir.path(), StopMode::Polite).expect("somebody is there"));
         assert_eq!(watch.requested(), Some(StopMode::Now));
     }
 

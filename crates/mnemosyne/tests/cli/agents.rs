@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::Scene;
 use crate::support::node::text;
 use crate::support::plan::{agent, does, plan};
-use crate::support::scene::MNEMOSYNE;
+use crate::support::scene::mnemosyne;
+use crate::support::{Scene, skipped};
 
 #[test]
 fn an_agent_learns_who_it_is_and_none_of_our_secrets() {
@@ -99,10 +99,10 @@ fn a_session_from_outside_the_pid_namespace_is_no_obstacle() {
     let mut probe = scene.program("unshare");
     probe.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "true"]);
     if !probe.output().is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: namespaces cannot be made here");
+        skipped("namespaces cannot be made here");
         return;
     }
-    command.args([MNEMOSYNE, "run", "plan.yaml", "--timeout", "30s"]);
+    command.args([mnemosyne(), "run", "plan.yaml", "--timeout", "30s"]);
     scene.start(command).wait().exits(0);
     assert_eq!(scene.outcomes("a"), ["succeeded"]);
 }

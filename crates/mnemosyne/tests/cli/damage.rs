@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::Scene;
 use crate::support::plan::{does, plan};
 use crate::support::random::Random;
+use crate::support::{Scene, wait_until};
 
 /// A scene with a finished run, and the segment of its log.
 fn finished() -> (Scene, PathBuf) {
@@ -150,6 +150,56 @@ fn a_torn_tail_is_cut_off() {
         scene.line("run plan.yaml").exits(0);
         assert_eq!(scene.items().len(), 30 * (round + 2), "what was written over the torn tail is there");
     }
+}
+
+#[test]
+fn an_agent_outlives_a_damaged_log_and_a_torn_one() {
+    let scene = Scene::new();
+    let steps = [
+        format!("append:{}:begun", scene.at("effects")),
+        format!("wait-for:{}", scene.at("go")),
+        format!("append:{}:done", scene.at("effects")),
+    ];
+    scene.write("plan.yaml", plan([("a", does(steps)), ("b", format!("{}, needs: [a]", does(["exit:0"])))]));
+    let run = scene.spawn(["run", "plan.yaml"]);
+    wait_until("the agent to work", || scene.lines("effects") == ["begun"]);
+    scene.wait_state("a", "running");
+    run.kill();
+    let segment = scene.data_dir().join("log/00000000000000000001.seg");
+    let whole = damage(&segment, |bytes| {
+        let middle = end_of_data(bytes) / 2;
+        bytes[middle] ^= 4;
+    });
+    refuses(&scene, &["log/00000000000000000001.seg is damaged at byte "]);
+    assert_eq!(scene.agents().len(), 1, "nobody touches the agent of a log that cannot be read");
+    fs::write(&segment, whole).expect("a file");
+    damage(&segment, |bytes| {
+        let end = end_of_data(bytes).next_multiple_of(8);
+        bytes[end..end + 300].fill(0xa5);
+    });
+    let mut run = scene.spawn(["run", "plan.yaml"]);
+    run.wait_said("continuing run");
+    scene.touch("go");
+    run.wait().exits(0);
+    assert_eq!(scene.lines("effects"), ["begun", "done"]);
+    assert_eq!(scene.show("a")["attempts"], 1);
+}
+
+#[test]
+fn a_damaged_history_is_found_and_a_shortened_one_is_written_again() {
+    let (scene, _) = finished();
+    scene.line("submit plan.yaml --new").exits(0);
+    let events = scene.line("events --after 0").exits(0).stdout;
+    let file = scene.data_dir().join("history/00000000000000000001.hist");
+    let whole = damage(&file, |bytes| {
+        // In front of what the second command has added.
+        let at = bytes.len() / 4;
+        bytes[at] ^= 1;
+    });
+    refuses(&scene, &["history/00000000000000000001.hist is damaged at byte "]);
+    fs::write(&file, &whole).expect("a file");
+    damage(&file, |bytes| bytes.truncate(bytes.len() / 2));
+    assert_eq!(scene.line("events --after 0").exits(0).stdout, events, "the log still has all of it");
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! kill -9 of the node, the shims and the agents: the work is requeued without
 //! spending an attempt, and nothing of the old one is left when the new one starts.
 
-use std::time::Duration;
-
+use crate::support::ordeal::{Victims, a_run_survives};
 use crate::support::plan::{does, plan};
 use crate::support::processes::{self, kill_all, open_files, with_cookie};
-use crate::support::random::Random;
 use crate::support::{Scene, wait_until};
 
 #[test]
@@ -128,42 +126,6 @@ fn an_agent_that_kills_itself_has_failed() {
 }
 
 #[test]
-fn a_run_survives_power_cuts_at_random_moments() {
-    let mut random = Random::from_seed();
-    let scene = Scene::new();
-    scene.slots(4);
-    let work = |name: &str, millis| {
-        let (begun, done) = (scene.at("begun"), scene.at("done"));
-        does([format!("append:{begun}:{name}"), format!("sleep:{millis}ms"), format!("append:{done}:{name}")])
-    };
-    let names: Vec<String> = (0..24).map(|number| format!("item-{number}")).collect();
-    scene.write("plan.yaml", plan(names.iter().map(|name| (name, work(name, 50 + random.below(300))))));
-    for _ in 0..3 {
-        // With a key, so that a run which has ended in time is found again and not started anew.
-        let mut run = scene.spawn(["run", "plan.yaml", "--key", "cuts"]);
-        // The moment is what is tested, not something that is waited for.
-        std::thread::sleep(random.moment(Duration::from_millis(700)));
-        if !run.is_running() {
-            break;
-        }
-        run.kill();
-        kill_all(|| scene.processes());
-    }
-    let (begun, done) = (scene.lines("begun"), scene.lines("done"));
-    scene.line("run plan.yaml --key cuts").exits(0);
-    assert_eq!(scene.items().len(), names.len());
-    let count = |lines: &[String], name: &String| lines.iter().filter(|line| *line == name).count();
-    let (begun_after, done_after) = (scene.lines("begun"), scene.lines("done"));
-    for name in &names {
-        let detail = scene.show(name);
-        let history = detail["history"].as_array().expect("an array");
-        assert_eq!(detail["state"], "succeeded");
-        assert_eq!(history.iter().filter(|attempt| attempt["outcome"] == "succeeded").count(), 1);
-        assert!(history.iter().all(|attempt| attempt["counts"] == false), "no attempt was spent: {detail}");
-        assert!(count(&done_after, name) >= 1, "the effect of {name}");
-        assert!(count(&begun_after, name) <= history.len(), "{name} began as often as it was granted, or less");
-        if count(&done, name) > 0 && count(&begun, name) == 1 && history.len() == 1 {
-            assert_eq!(count(&begun_after, name), 1, "{name} had succeeded before");
-        }
-    }
+fn a_run_survives_kills_of_everything_at_random_moments() {
+    a_run_survives(Victims::Everything, 4, 40);
 }

@@ -10,6 +10,8 @@ mod cancelling;
 mod continuing;
 mod damage;
 mod everything_killed;
+mod failing_disk;
+mod full_disk;
 mod json;
 mod large;
 mod main_job;

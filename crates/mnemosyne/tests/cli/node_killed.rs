@@ -1,18 +1,15 @@
 //! kill -9 of the node, again and again, while agents work: nothing is lost,
 //! nothing is done twice, and agents that outlive the node are picked up.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::support::node::text;
+use crate::support::ordeal::{Victims, a_run_survives, counted};
 use crate::support::plan::{does, plan};
-use crate::support::random::{Random, amount};
+use crate::support::random::Random;
 use crate::support::{GENEROUS, Running, Scene, wait_for, wait_until};
-
-/// Longest time between two kills.
-const KILL_AFTER_MAX: Duration = Duration::from_millis(600);
 
 /// What every item does: two lines, one at the start and one at the end of each attempt.
 fn work(scene: &Scene, name: &str, millis: u64) -> String {
@@ -24,84 +21,9 @@ fn work(scene: &Scene, name: &str, millis: u64) -> String {
     ])
 }
 
-fn counts(lines: &[String]) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for line in lines {
-        *counts.entry(line.clone()).or_insert(0) += 1;
-    }
-    counts
-}
-
-/// `MNEMOSYNE_TEST_KILLS` and `MNEMOSYNE_TEST_ITEMS` make it longer.
 #[test]
 fn a_run_survives_kills_of_the_node_at_random_moments() {
-    let kills = amount("MNEMOSYNE_TEST_KILLS", 6);
-    let items = amount("MNEMOSYNE_TEST_ITEMS", 60);
-    let mut random = Random::from_seed();
-    let scene = Scene::new();
-    scene.slots(6);
-    let mut list = Vec::new();
-    for number in 0..items {
-        let name = format!("item-{number}");
-        let mut words = work(&scene, &name, 20 + random.below(400));
-        if number >= 10 && random.below(3) == 0 {
-            words.push_str(&format!(", needs: [item-{}]", random.below(number)));
-        }
-        list.push((name, words));
-    }
-    scene.write("plan.yaml", plan(list));
-
-    let mut killed = 0;
-    let outcome = loop {
-        // With a key, so that a run which has ended in time is found again and not started anew.
-        let mut run = scene.spawn(["run", "plan.yaml", "--key", "kills"]);
-        if killed < kills {
-            // The moment of the kill is what is tested, not something that is waited for.
-            std::thread::sleep(random.moment(KILL_AFTER_MAX));
-        }
-        if killed == kills || !run.is_running() {
-            break run.wait_within(Duration::from_secs(60 + items));
-        }
-        run.kill();
-        killed += 1;
-    };
-    outcome.exits(0).says("continuing run");
-
-    let (begun, done) = (counts(&scene.lines("begun")), counts(&scene.lines("done")));
-    let run = text(&scene.item("item-0")["run"]);
-    for number in 0..items {
-        let name = format!("item-{number}");
-        let detail = scene.json(&format!("show {run}/{name}"));
-        assert_eq!(detail["state"], "succeeded", "{detail}");
-        assert_eq!(detail["outputs"]["name"], name.as_str());
-        let history = detail["history"].as_array().expect("an array");
-        let succeeded: Vec<&Value> =
-            history.iter().filter(|attempt| attempt["outcome"] == "succeeded").collect();
-        assert_eq!(succeeded.len(), 1, "one completion: {detail}");
-        assert_eq!(detail["completion"]["token"], succeeded[0]["token"]);
-        assert_eq!(detail["attempts"], history.len());
-        let tokens: Vec<u64> = history.iter().filter_map(|attempt| attempt["token"].as_u64()).collect();
-        assert!(tokens.is_sorted_by(|a, b| a < b), "tokens grow: {tokens:?}");
-        for need in detail["needs"].as_array().expect("an array") {
-            let before = scene.json(&format!("show {}", text(&need["id"])));
-            let (ended, started) =
-                (text(&before["completion"]["at"]), text(&detail["history"][0]["granted_at"]));
-            assert!(
-                ended <= started,
-                "{name} was granted at {started}, before {} had succeeded at {ended}",
-                need["name"]
-            );
-        }
-        // The agents outlive the node, so each attempt that began is one that went on to its end.
-        let (begun, done) = (begun.get(&name).copied().unwrap_or(0), done.get(&name).copied().unwrap_or(0));
-        assert_eq!(done, 1, "the effect of {name} is there once: {detail}");
-        assert_eq!(begun, 1, "an attempt of {name} that had begun was not begun again: {detail}");
-    }
-    let status = scene.json("status");
-    let counts = status["queue_status"].as_object().expect("counts by state");
-    let known: u64 = counts.values().filter_map(Value::as_u64).sum();
-    assert_eq!((known, &status["queue_status"]["succeeded"]), (items, &items.into()), "the counters balance");
-    wait_until("the last agents to be gone", || scene.processes().is_empty());
+    a_run_survives(Victims::Node, 6, 60);
 }
 
 #[test]
@@ -122,7 +44,7 @@ fn a_node_that_is_killed_while_it_starts_starts_the_next_time() {
     let _node = scene.up();
     scene.run(["wait", &run]).exits(0);
     for (lines, what) in [(scene.lines("begun"), "begun"), (scene.lines("done"), "done")] {
-        let counts = counts(&lines);
+        let counts = counted(lines);
         assert!(counts.len() == 10 && counts.values().all(|count| *count == 1), "{what}: {counts:?}");
     }
 }
@@ -245,7 +167,7 @@ fn a_node_that_dies_at_once_again_and_again_makes_progress() {
     }
     let _node = scene.up();
     scene.run(["wait", &run]).exits(0);
-    let done = counts(&scene.lines("done"));
+    let done = counted(scene.lines("done"));
     assert!(done.len() == 20 && done.values().all(|count| *count == 1), "{done:?}");
 }
 

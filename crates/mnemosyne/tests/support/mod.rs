@@ -5,7 +5,10 @@
 //! Nothing in here sleeps for work to be done: [`wait_for`] looks until
 //! something is so, and gives up with a reason.
 
+pub(crate) mod disk;
+pub(crate) mod fault;
 pub(crate) mod node;
+pub(crate) mod ordeal;
 pub(crate) mod outcome;
 pub(crate) mod plan;
 pub(crate) mod processes;
@@ -30,6 +33,12 @@ const WAITS_IN_VAIN_MAX: u32 = 4;
 const IMPATIENT: Duration = Duration::from_secs(3);
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Says that a story was not told on this machine, and why.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests is to know what was not tested")]
+pub(crate) fn skipped(reason: &str) {
+    eprintln!("SKIPPED: {reason}");
+}
 
 /// Looks again and again until `look` returns something, for so long at most.
 #[track_caller]

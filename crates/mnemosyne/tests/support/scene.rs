@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::processes::{self, Process};
 use super::{Outcome, Running};
 
-/// The binary under test.
-pub(crate) const MNEMOSYNE: &str = env!("CARGO_BIN_EXE_mnemosyne");
+/// The binary that was built with these tests.
+const BUILT: &str = env!("CARGO_BIN_EXE_mnemosyne");
 /// Commands that take longer hang.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(120);
 
@@ -73,7 +73,7 @@ impl Scene {
 
     /// A command with nothing of the environment of the test but PATH (and where coverage goes).
     pub(crate) fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
-        let mut command = self.program(MNEMOSYNE);
+        let mut command = self.program(mnemosyne());
         command.args(arguments);
         command
     }
@@ -97,7 +97,7 @@ impl Scene {
         arguments: impl IntoIterator<Item = A>,
     ) -> Command {
         let limit = format!("ulimit -n {files_max}; exec \"$@\"");
-        let mut words: Vec<OsString> = ["-c", limit.as_str(), "sh", MNEMOSYNE].map(OsString::from).to_vec();
+        let mut words: Vec<OsString> = ["-c", limit.as_str(), "sh", mnemosyne()].map(OsString::from).to_vec();
         words.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         let mut command = self.program("/bin/sh");
         command.args(words);
@@ -171,11 +171,17 @@ impl Drop for Scene {
     }
 }
 
+/// Path of the binary under test: the one that was built with these tests, unless `MNEMOSYNE_TEST_PROGRAM` names another.
+pub(crate) fn mnemosyne() -> &'static str {
+    static PATH: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    PATH.get_or_init(|| std::env::var("MNEMOSYNE_TEST_PROGRAM").unwrap_or_else(|_| BUILT.to_owned()))
+}
+
 /// Path of the scripted agent.
 pub(crate) fn fake_agent() -> &'static str {
     static PATH: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     PATH.get_or_init(|| {
-        let path = Path::new(MNEMOSYNE).with_file_name("fake-agent");
+        let path = Path::new(BUILT).with_file_name("fake-agent");
         assert!(path.is_file(), "{} is missing: cargo build -p fake-agent", path.display());
         path.to_str().expect("the target folder has a plain name").to_owned()
     })
