@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::io;
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, Range, RangeBounds};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -30,8 +30,10 @@ const READ_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub(crate) struct LogStore {
     log: Log,
     recent: Arc<Mutex<Recent>>,
-    /// Bytes appended since the last snapshot.
+    /// Bytes appended since the last snapshot, by this process or by earlier ones.
     since_snapshot: Arc<AtomicU64>,
+    /// Entries of earlier processes that are not counted there yet: they are when they are read to be applied.
+    uncounted: Arc<Mutex<Range<u64>>>,
 }
 
 /// The latest entries, decoded, with their encoded length.
@@ -43,7 +45,17 @@ struct Recent {
 
 impl LogStore {
     pub(crate) fn new(log: Log, since_snapshot: Arc<AtomicU64>) -> Self {
-        Self { log, recent: Arc::default(), since_snapshot }
+        let bounds = log.bounds();
+        let uncounted = Arc::new(Mutex::new(bounds.first..bounds.next));
+        Self { log, recent: Arc::default(), since_snapshot, uncounted }
+    }
+
+    fn count(&self, entry: &LogEntry) {
+        let mut uncounted = self.uncounted.lock().expect("nothing panics while it holds this lock");
+        if uncounted.contains(&entry.index) {
+            self.since_snapshot.fetch_add(entry.payload.len() as u64, Ordering::Relaxed);
+            uncounted.start = entry.index + 1;
+        }
     }
 
     fn recent(&self) -> MutexGuard<'_, Recent> {
@@ -81,6 +93,7 @@ impl LogStore {
             next = last.index + 1;
             for entry in read {
                 bytes += entry.payload.len();
+                self.count(&entry);
                 found.push(decode(&entry.payload)?);
             }
         }

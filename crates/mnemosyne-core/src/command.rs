@@ -19,6 +19,29 @@ pub struct Batch {
     pub commands: Vec<Command>,
 }
 
+/// Bytes of a command beside what it carries, roughly.
+const COMMAND_BYTES: usize = 64;
+
+impl Command {
+    /// About how many bytes it takes up in the log, and seldom more.
+    #[must_use]
+    pub fn log_bytes(&self) -> usize {
+        COMMAND_BYTES
+            + match self {
+                Self::Submit(submission) => submission.spec.log_bytes(),
+                Self::Finished { result: AttemptResult::Succeeded { outputs: Some(outputs) }, .. } => {
+                    outputs.log_bytes()
+                }
+                Self::Finished {
+                    result: AttemptResult::Failed { message, .. } | AttemptResult::Requeue { message, .. },
+                    ..
+                } => message.len(),
+                Self::Cancel { reason, .. } => reason.len(),
+                _ => 0,
+            }
+    }
+}
+
 /// Something that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {

@@ -17,6 +17,8 @@ pub struct Limits {
     pub needs_per_item_max: u32,
     /// Dependencies of all items of one run.
     pub needs_per_run_max: u32,
+    /// Bytes that one run takes up in the log, where it is one entry.
+    pub run_bytes_max: u32,
     /// Bytes of a name or key.
     pub name_bytes_max: u32,
     /// Bytes of a payload that stands in the log.
@@ -43,6 +45,7 @@ impl Default for Limits {
             items_per_run_max: 1_000_000,
             needs_per_item_max: 200_000,
             needs_per_run_max: 10_000_000,
+            run_bytes_max: 192 << 20,
             name_bytes_max: 300,
             payload_inline_max: 16 * 1024,
             message_bytes_max: 1_000,
@@ -67,6 +70,8 @@ pub mod name {
     pub const NEEDS_PER_ITEM: &str = "needs_per_item_max";
     /// [`super::Limits::needs_per_run_max`].
     pub const NEEDS_PER_RUN: &str = "needs_per_run_max";
+    /// [`super::Limits::run_bytes_max`].
+    pub const RUN_BYTES: &str = "run_bytes_max";
     /// [`super::Limits::name_bytes_max`].
     pub const NAME_BYTES: &str = "name_bytes_max";
     /// [`super::Limits::payload_inline_max`].

@@ -212,6 +212,8 @@ pub struct Order {
     pub context: Payload,
     /// It was told to stop before it started.
     pub stopping: bool,
+    /// It was granted before this process of the node started: it may have run already.
+    pub adopted: bool,
 }
 
 /// Which items a list shows.
@@ -396,6 +398,7 @@ impl Orchestration {
             .into_iter()
             .filter(|at| self.item(*at).granted().is_some_and(|attempt| attempt.node == node))
             .filter_map(|at| self.order(self.id_of(at)))
+            .map(|order| Order { adopted: true, ..order })
             .collect()
     }
 
@@ -418,6 +421,7 @@ impl Orchestration {
             task: item.task.clone(),
             context: run.head.context.clone(),
             stopping: item.stopping.is_some(),
+            adopted: false,
         })
     }
 

@@ -1,7 +1,8 @@
 //! The node's clock: wall time at the start, then time as it passes.
 //!
 //! A wall clock that is set while the node runs moves no deadline; the next
-//! start takes the new time up. Time goes on while the machine sleeps.
+//! start takes the new time up, unless that would lead back behind the log. Time
+//! goes on while the machine sleeps.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,11 +17,13 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A clock that starts now.
-    pub(crate) fn start() -> Self {
+    /// A clock that starts now, and not before `earliest`: where the wall clock
+    /// was ahead in an earlier life, log time would otherwise stand still until
+    /// that moment comes again, and with it every deadline.
+    pub(crate) fn start_after(earliest: Stamp) -> Self {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let millis = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
-        Self { wall_at_start: Stamp::from_millis(millis), boot_at_start: boot_millis() }
+        Self { wall_at_start: Stamp::from_millis(millis).max(earliest), boot_at_start: boot_millis() }
     }
 
     /// The time now.

@@ -23,6 +23,8 @@ use crate::proposer::Proposer;
 use crate::runner::StopKind;
 use crate::stores::{PayloadError, Payloads};
 
+/// Submissions of more bytes are checked before they enter the log.
+const LARGE_SUBMISSION_BYTES: usize = 1 << 20;
 /// Items of one answer.
 const ITEMS_MAX: usize = 100_000;
 /// Events of one answer.
@@ -123,6 +125,15 @@ impl NodeEndpoint {
                 PayloadError::Blob(error) if error.is_full() => self.proposer.no_room().to_string(),
                 error => in_full(&error),
             })?;
+        }
+        if submission.spec.log_bytes() > LARGE_SUBMISSION_BYTES {
+            // The log refuses what is too large for it only after it has been asked, and then for good.
+            let check = move |state: &Orchestration| (state.check_log_bytes(&submission.spec), submission);
+            let (checked, unchanged) = self.look(check).await?;
+            if let Err(refusal) = checked {
+                return Ok(Answer::Reply(Reply::Refused(refusal)));
+            }
+            submission = unchanged;
         }
         self.ask(Command::Submit(submission)).await
     }

@@ -82,7 +82,7 @@ pub(crate) enum LaunchError {
 
 /// What identifies every process of an attempt: its folder. Items and tokens of
 /// two data directories on one machine can be the same, folders cannot.
-fn cookie(dir: &Path) -> String {
+pub(crate) fn cookie(dir: &Path) -> String {
     dir.to_string_lossy().into_owned()
 }
 

@@ -9,6 +9,7 @@ use mnemosyne_control::{Bound, Handle, Server};
 use mnemosyne_core::command::Command;
 use mnemosyne_core::id::{NodeId, SessionId};
 use mnemosyne_core::node::NodeFacts;
+use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::reply::Reply;
 use mnemosyne_core::settings::Settings;
 use mnemosyne_core::view::Order;
@@ -137,7 +138,6 @@ impl Node {
 
     async fn start_with_room(options: Options) -> Result<Self, NodeError> {
         let Options { stores, node, facts, settings, part, work, snapshot_bytes } = options;
-        let clock = Clock::start();
         let payloads = stores.payloads();
         let (attempts, path) = (stores.attempts(), stores.path().to_owned());
         let Stores { dir, log, snapshots, history, .. } = stores;
@@ -163,6 +163,7 @@ impl Node {
         })
         .await?;
 
+        let clock = Clock::start_after(consensus.query(Orchestration::now).await?);
         let (failed, failure) = watch::channel(None);
         let room = Arc::new(Room::new(path.clone()));
         let (proposer, proposing) = Proposer::start(consensus.clone(), clock, room, move |text| {
@@ -201,6 +202,10 @@ impl Node {
             Part::Worker => Some(join(node, facts, &consensus, &proposer, &instructions).await?),
             Part::Requests => {
                 ask(&proposer, Command::Describe { node, facts }).await?;
+                // Stops that an earlier process was told of and did not get round to.
+                for order in held(node, &consensus).await?.into_iter().filter(|order| order.stopping) {
+                    let _ = instructions.send(Instruction::Stop(Box::new(order)));
+                }
                 None
             }
         };
@@ -351,14 +356,18 @@ async fn join(
     instructions: &mpsc::UnboundedSender<Instruction>,
 ) -> Result<SessionId, NodeError> {
     // Nothing is granted before the session starts, so these are all from before.
-    let held: Vec<Order> = consensus.query(move |state| state.orders_of(node)).await?;
-    for order in held {
+    for order in held(node, consensus).await? {
         let _ = instructions.send(Instruction::Start(Box::new(order)));
     }
     match ask(proposer, Command::StartSession { node, facts }).await? {
         Reply::Session { session, .. } => Ok(session),
         _ => Err(NodeError::Stopped),
     }
+}
+
+/// What the node was granted and has not reported the end of.
+async fn held(node: NodeId, consensus: &Consensus) -> Result<Vec<Order>, NodeError> {
+    Ok(consensus.query(move |state| state.orders_of(node)).await?)
 }
 
 async fn ask(proposer: &Proposer, command: Command) -> Result<Reply, NodeError> {

@@ -65,8 +65,10 @@ impl Outlet {
         self.history.lock().expect("nothing panics while it holds this lock")
     }
 
+    /// Appends all events, whatever becomes of them on disk; the first problem is returned.
     fn record(&self, applied: &Applied) -> io::Result<()> {
         let mut history = self.history();
+        let mut written = Ok(());
         for event in &applied.events {
             let due = history.next_seq();
             if due.is_some_and(|due| event.seq < due) {
@@ -79,8 +81,10 @@ impl Outlet {
                 history.start_anew_at(event.seq).map_err(io::Error::other)?;
             }
             let bytes = postcard::to_stdvec(event).map_err(io::Error::other)?;
-            history.append(event.seq, &bytes).map_err(io::Error::other)?;
+            // After a sync that failed the event was appended all the same, and the next one follows it.
+            let appended = history.append(event.seq, &bytes).map_err(io::Error::other);
+            written = written.and(appended);
         }
-        Ok(())
+        written
     }
 }

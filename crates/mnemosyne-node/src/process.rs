@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 use mnemosyne_agents::{
     Activity, AttemptOnDisk, CollectError, Ending, Exit, ExitRecord, LaunchSpec, LeaderStatus, OutputReader,
     ProcessTable, ShimIdentity, StopMode, Stream, activity, collect_file, escape_control, inspect, launch,
-    request_stop, revoke, wait_exit,
+    request_stop, revoke, stop_and_prove_empty, sweep_cookie, wait_exit,
 };
 use mnemosyne_core::id::{ItemId, NodeId};
 use mnemosyne_core::time::Span;
@@ -25,10 +25,12 @@ use mnemosyne_core::work::payload::Payload;
 use serde_json::Value;
 
 use crate::fault::{in_full, passes, passing};
-use crate::launch::{AgentDefinition, LaunchError, OUTPUTS_FILE, Surroundings, prepare};
+use crate::launch::{AgentDefinition, LaunchError, OUTPUTS_FILE, Surroundings, cookie, prepare};
 use crate::runner::{Report, Runner, Stop, StopKind};
 use crate::stores::{PayloadError, Payloads};
 
+/// What the shim gets beyond an agent's grace before it is taken for hung.
+const SHIM_TIME: Duration = Duration::from_secs(5);
 /// Time before the next look at an attempt that could not be looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Bytes of the last output lines that are put into the record of a failure.
@@ -137,6 +139,10 @@ impl ProcessRunner {
         };
         match made {
             Ok(()) if order.stopping => return Begun::Over(AttemptResult::Stopped),
+            // It may have run and left its effects: that is for the log to know, and needs a grant of its own.
+            Ok(()) if order.adopted => {
+                return Begun::Over(interrupted("the node ended, and the attempt's folder is gone"));
+            }
             Ok(()) => match self.launch(order, dir).await {
                 Ok(begun) => return begun,
                 // The shim may have been started all the same: its folder tells.
@@ -170,8 +176,14 @@ impl ProcessRunner {
                     Ok(Begun::Over(self.result_of_exit(dir, Exit::Finished(record))?))
                 }
                 AttemptOnDisk::Lost(identity) => {
-                    let exit = wait_exit(dir, &identity).await?;
+                    let exit = wait_exit(dir, &identity, &cookie(dir)).await?;
                     Ok(Begun::Over(self.result_of_exit(dir, exit)?))
+                }
+                AttemptOnDisk::Damaged => {
+                    let cookie = cookie(dir);
+                    let swept = tokio::task::spawn_blocking(move || sweep_cookie(&cookie));
+                    swept.await.map_err(io::Error::other)??;
+                    Ok(Begun::Over(interrupted("the attempt's claim is damaged, as by a power cut")))
                 }
                 AttemptOnDisk::Revoked => Ok(Begun::Over(interrupted(why_again))),
                 // A shim may be on its way; the claim decides who was first.
@@ -247,21 +259,22 @@ impl ProcessRunner {
         identity: &ShimIdentity,
         stop: &mut Stop,
     ) -> io::Result<End> {
-        let mut exit = std::pin::pin!(wait_exit(dir, identity));
+        let cookie = cookie(dir);
+        let mut exit = std::pin::pin!(wait_exit(dir, identity, &cookie));
         let mut idle = std::pin::pin!(self.idle(order, dir, identity));
         let kind = tokio::select! {
             biased;
             exit = &mut exit => return Ok(End::Exited(exit?)),
             kind = stop.asked() => kind,
             span = &mut idle => {
-                end(dir, identity, StopKind::Polite, &mut *stop).await?;
+                end(order, dir, identity, StopKind::Polite, &mut *stop).await?;
                 return Ok(End::Idle(span));
             }
         };
         if kind == StopKind::HandOver {
             return Ok(End::HandedOver);
         }
-        end(dir, identity, kind, &mut *stop).await.map(End::Exited)
+        end(order, dir, identity, kind, &mut *stop).await.map(End::Exited)
     }
 
     /// Returns when the agent has neither written nor computed for as long as it may.
@@ -392,18 +405,28 @@ enum End {
     HandedOver,
 }
 
-/// Stops an attempt and waits until nothing of it runs.
-async fn end(dir: &Path, identity: &ShimIdentity, kind: StopKind, stop: &mut Stop) -> io::Result<Exit> {
-    let mode = if kind == StopKind::Now { StopMode::Now } else { StopMode::Polite };
-    request_stop(dir, mode)?;
-    let mut exit = std::pin::pin!(wait_exit(dir, identity));
+/// Stops an attempt and waits until nothing of it runs, with the help of its
+/// shim or, when that does not react, without.
+async fn end(
+    order: &Order,
+    dir: &Path,
+    identity: &ShimIdentity,
+    kind: StopKind,
+    stop: &mut Stop,
+) -> io::Result<Exit> {
+    let grace = match kind {
+        StopKind::Now => Duration::ZERO,
+        _ => Duration::from_millis(order.policy.grace.as_millis()).saturating_add(SHIM_TIME),
+    };
+    let cookie = cookie(dir);
+    let mut stopped = std::pin::pin!(stop_and_prove_empty(dir, identity, &cookie, grace));
     tokio::select! {
         biased;
-        exit = &mut exit => return exit,
+        stopped = &mut stopped => return Ok(stopped?.exit),
         // A node that ends while an agent is being stopped waits for it.
         more = stop.asked_beyond(kind) => if more == StopKind::Now { request_stop(dir, StopMode::Now)? },
     }
-    exit.await
+    Ok(stopped.await?.exit)
 }
 
 /// The end of what the agent wrote last, made safe to show.

@@ -1,6 +1,7 @@
 //! Collects commands into batches: everything that came in while the log was
 //! busy becomes one entry, so load makes entries larger, not more.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -16,6 +17,8 @@ use crate::room::Room;
 
 /// Commands of one entry.
 const BATCH_COMMANDS_MAX: usize = 4_096;
+/// Bytes of one entry, roughly; a single larger command is an entry of its own.
+const BATCH_BYTES_MAX: usize = 32 << 20;
 /// Commands that wait for an entry; whoever adds another one waits too.
 const QUEUE_COMMANDS_MAX: usize = 16_384;
 /// Entries on their way at the same time.
@@ -125,6 +128,7 @@ async fn propose_all(
     let slots = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
     let mut in_flight = FuturesUnordered::new();
     let mut proposed = 0_u64;
+    let mut waiting = VecDeque::new();
     loop {
         let permit = tokio::select! {
             biased;
@@ -134,20 +138,19 @@ async fn propose_all(
             }
             permit = Arc::clone(&slots).acquire_owned() => permit.expect("the semaphore is never closed"),
         };
-        let mut asked = Vec::new();
-        let count = tokio::select! {
-            biased;
-            count = receiver.recv_many(&mut asked, BATCH_COMMANDS_MAX) => count,
-            Some(done) = in_flight.next(), if !in_flight.is_empty() => {
-                finish(done)?;
-                continue;
+        if waiting.is_empty() {
+            let mut asked = Vec::new();
+            tokio::select! {
+                biased;
+                count = receiver.recv_many(&mut asked, BATCH_COMMANDS_MAX) => if count == 0 { break },
+                Some(done) = in_flight.next(), if !in_flight.is_empty() => {
+                    finish(done)?;
+                    continue;
+                }
             }
-        };
-        if count == 0 {
-            break;
+            waiting = asked.into();
         }
-        let (mut commands, replies): (Vec<_>, Vec<_>) =
-            asked.into_iter().map(|asked| (asked.command, asked.reply)).unzip();
+        let (mut commands, replies) = next_batch(&mut waiting);
         proposed += 1;
         if proposed.is_multiple_of(HASH_EVERY)
             && let Ok((index, hash)) = consensus.query(|state| (state.applied(), state.hash())).await
@@ -173,6 +176,17 @@ async fn propose_all(
         finish(done)?;
     }
     Ok(())
+}
+
+/// Takes what fits into one entry, and at least one command.
+fn next_batch(waiting: &mut VecDeque<Asked>) -> (Vec<Command>, Vec<Option<oneshot::Sender<Reply>>>) {
+    let mut bytes = 0_usize;
+    let fits = |asked: &&Asked| {
+        bytes = bytes.saturating_add(asked.command.log_bytes());
+        bytes <= BATCH_BYTES_MAX
+    };
+    let count = waiting.iter().take_while(fits).count().max(1);
+    waiting.drain(..count.min(waiting.len())).map(|asked| (asked.command, asked.reply)).unzip()
 }
 
 type Done = (Result<Vec<Reply>, mnemosyne_consensus::ProposeError>, Vec<Option<oneshot::Sender<Reply>>>);

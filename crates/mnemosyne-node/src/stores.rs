@@ -144,7 +144,7 @@ fn require_log(path: &Path) -> Result<(), StoresError> {
     let has_files =
         |folder: &&str| std::fs::read_dir(path.join(folder)).is_ok_and(|mut files| files.next().is_some());
     match ["history", "snapshots"].into_iter().find(has_files) {
-        Some(beside) if !path.join("log").is_dir() => Err(StoresError::LogMissing { beside }),
+        Some(beside) if !has_files(&"log") => Err(StoresError::LogMissing { beside }),
         _ => Ok(()),
     }
 }

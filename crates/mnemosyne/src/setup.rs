@@ -47,6 +47,7 @@ pub(crate) async fn start_node(around: &Surroundings, part: Part) -> Result<Node
     });
     let stores = opened.await.map_err(|error| Failure::unavailable(error.to_string()))??;
     crate::signals::children_are_waited_for();
+    end_on_panic();
     let work = Work::Processes(process_options(settings, &stores));
     let node = Node::start(Options {
         stores,
@@ -58,6 +59,17 @@ pub(crate) async fn start_node(around: &Surroundings, part: Part) -> Result<Node
         snapshot_bytes: settings.storage.snapshot_bytes.as_u64(),
     });
     Ok(node.await?)
+}
+
+/// A bug must not spread: a node of which a part is missing would wait for it
+/// for ever. The next one finds everything on disk.
+fn end_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        say("error: this is a bug, and the node ends; nothing is lost, and the next one goes on");
+        std::process::exit(Exit::Unavailable as i32);
+    }));
 }
 
 /// What this node can run.

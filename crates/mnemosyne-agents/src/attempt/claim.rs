@@ -11,6 +11,8 @@
 //! ```
 //! The claim is made by linking a finished file into place, so it is never
 //! seen half written, and it is never changed or removed while the folder lives.
+//! It is not synced, which every attempt would have to wait for: after a power
+//! cut it may be empty, and then nothing of the attempt runs any more.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -58,12 +60,14 @@ pub fn revoke(dir: &Path) -> io::Result<Revocation> {
 /// The claim on an attempt folder, if there is one.
 ///
 /// # Errors
-/// When the file is there but is not a claim.
+/// When the file is there but is not a claim ([`io::ErrorKind::InvalidData`]), or cannot be read.
 pub fn read_claim(dir: &Path) -> io::Result<Option<Claim>> {
-    match read_if_there(dir, CLAIM_FILE)? {
-        Some(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
-        None => Ok(None),
-    }
+    let Some(bytes) = read_if_there(dir, CLAIM_FILE)? else { return Ok(None) };
+    let claim = serde_json::from_slice(&bytes);
+    claim.map(Some).map_err(|error| {
+        let text = format!("{CLAIM_FILE} of {} bytes is no claim: {error}", bytes.len());
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    })
 }
 
 /// Creates the claim; returns the one that was there before, if any.

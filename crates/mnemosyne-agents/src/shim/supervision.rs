@@ -24,10 +24,12 @@ use crate::escape::escape_control;
 use crate::output::writer::BoundedWriter;
 use crate::output::{Stream, StreamTotals};
 
-/// First and last pause between two looks whether what was asked to end, or
-/// killed, has ended; each is twice the one before.
+/// First and last pause between two looks whether what was asked to end has
+/// ended; each is twice the one before.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
+/// The same for what was killed: the kernel may hold a process up for hours.
+const KILLING_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// How long the shim waits before it tries again to write its record.
 const RECORD_RETRY: Duration = Duration::from_secs(1);
 
@@ -208,10 +210,10 @@ impl<'a> Supervision<'a> {
                 self.kill(self.cause, PAUSE_MIN)
             }
             Phase::Asked { kill_at, pause } => {
-                self.phase = Phase::Asked { kill_at, pause: longer(pause) };
+                self.phase = Phase::Asked { kill_at, pause: longer(pause, PAUSE_MAX) };
                 Ok(())
             }
-            Phase::Killing { pause } => self.kill(self.cause, longer(pause)),
+            Phase::Killing { pause } => self.kill(self.cause, longer(pause, KILLING_PAUSE_MAX)),
         }
     }
 
@@ -266,8 +268,8 @@ enum Children {
     None,
 }
 
-fn longer(pause: Duration) -> Duration {
-    (pause * 2).min(PAUSE_MAX)
+fn longer(pause: Duration, longest: Duration) -> Duration {
+    (pause * 2).min(longest)
 }
 
 fn leader_status(status: WaitStatus) -> LeaderStatus {

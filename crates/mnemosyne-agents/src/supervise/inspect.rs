@@ -18,6 +18,9 @@ pub enum AttemptOnDisk {
     Running(ShimIdentity),
     /// It has ended and nothing of it is left.
     Exited(ExitRecord),
+    /// The claim cannot be read, as after a power cut: whoever ran it is gone.
+    /// Sweep its cookie to be sure.
+    Damaged,
     /// Its shim is gone without a record: sweep its cookie, for instance by
     /// [`crate::wait_exit`] with this identity, which returns at once.
     Lost(ShimIdentity),
@@ -26,12 +29,14 @@ pub enum AttemptOnDisk {
 /// Looks at an attempt folder without changing anything.
 ///
 /// # Errors
-/// When the folder cannot be read or the claim is damaged.
+/// When the folder cannot be read.
 pub fn inspect(dir: &Path) -> io::Result<AttemptOnDisk> {
-    let identity = match read_claim(dir)? {
-        None => return Ok(AttemptOnDisk::NotClaimed),
-        Some(Claim::Revoked) => return Ok(AttemptOnDisk::Revoked),
-        Some(Claim::Shim(identity)) => identity,
+    let identity = match read_claim(dir) {
+        Ok(None) => return Ok(AttemptOnDisk::NotClaimed),
+        Ok(Some(Claim::Revoked)) => return Ok(AttemptOnDisk::Revoked),
+        Ok(Some(Claim::Shim(identity))) => identity,
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(AttemptOnDisk::Damaged),
+        Err(error) => return Err(error),
     };
     // First the process, then the record: while the shim lives, a record in the
     // folder can only be a forgery of the agent.

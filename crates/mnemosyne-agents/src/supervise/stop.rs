@@ -8,7 +8,6 @@ use rustix::process::Signal;
 
 use super::blocking;
 use super::wait::{Exit, ended, settle_beside};
-use crate::attempt::spec::LaunchSpec;
 use crate::attempt::stop::{StopMode, request_stop};
 use crate::process::cookie::{sweep_cookie, wait_for_end};
 use crate::process::identity::ShimIdentity;
@@ -34,8 +33,12 @@ pub struct Stopped {
 /// # Errors
 /// When something survives, or the folder cannot be read: the slot of the
 /// attempt must not be used again then.
-pub async fn stop_and_prove_empty(dir: &Path, identity: &ShimIdentity, grace: Duration) -> io::Result<Stopped> {
-    let cookie = LaunchSpec::read(dir)?.cookie;
+pub async fn stop_and_prove_empty(
+    dir: &Path,
+    identity: &ShimIdentity,
+    cookie: &str,
+    grace: Duration,
+) -> io::Result<Stopped> {
     let in_time = ask(dir, identity, StopMode::Polite, grace).await?
         || ask(dir, identity, StopMode::Now, KILL_TIME_MAX).await?;
     let mut swept = 0;
@@ -50,8 +53,9 @@ pub async fn stop_and_prove_empty(dir: &Path, identity: &ShimIdentity, grace: Du
         }
     }
     // Also after a shim that ended well: it is cheap compared with two agents in one folder.
-    swept += blocking(move || sweep_cookie(&cookie)).await?;
-    Ok(Stopped { exit: settle_beside(dir, identity).await?, swept })
+    let carried = cookie.to_owned();
+    swept += blocking(move || sweep_cookie(&carried)).await?;
+    Ok(Stopped { exit: settle_beside(dir, identity, cookie).await?, swept })
 }
 
 /// Asks the shim to stop; true when it has ended within the time.
@@ -59,8 +63,8 @@ async fn ask(dir: &Path, identity: &ShimIdentity, mode: StopMode, time_max: Dura
     if mode == StopMode::Polite && time_max.is_zero() {
         return Ok(false);
     }
-    request_stop(dir, mode)?;
-    ended_within(identity, time_max).await
+    // One that cannot even be asked is dealt with like one that does not listen.
+    Ok(request_stop(dir, mode).is_ok() && ended_within(identity, time_max).await?)
 }
 
 async fn ended_within(identity: &ShimIdentity, time_max: Duration) -> io::Result<bool> {

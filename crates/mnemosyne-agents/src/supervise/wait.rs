@@ -11,7 +11,6 @@ use tokio::io::unix::AsyncFd;
 use super::blocking;
 use crate::attempt::claim::{Revocation, revoke};
 use crate::attempt::exit_record::ExitRecord;
-use crate::attempt::spec::LaunchSpec;
 use crate::attempt::{SHIM_LOG, read_if_there};
 use crate::escape::escape_control;
 use crate::process::cookie::sweep_cookie;
@@ -40,22 +39,22 @@ pub enum Exit {
 }
 
 /// Waits until the shim has ended, then says what became of the attempt. Works
-/// for a shim that this process did not start, too.
+/// for a shim that this process did not start, too. `cookie`: that of its spec.
 ///
 /// # Errors
 /// When the shim cannot be watched, the folder cannot be read, or something of
 /// a lost attempt cannot be killed.
-pub async fn wait_exit(dir: &Path, identity: &ShimIdentity) -> io::Result<Exit> {
+pub async fn wait_exit(dir: &Path, identity: &ShimIdentity, cookie: &str) -> io::Result<Exit> {
     if let Some(pidfd) = identity.pidfd()? {
         ended(pidfd).await?;
     }
-    settle_beside(dir, identity).await
+    settle_beside(dir, identity, cookie).await
 }
 
 /// [`settle`] beside the async threads.
-pub(super) async fn settle_beside(dir: &Path, identity: &ShimIdentity) -> io::Result<Exit> {
-    let (dir, identity) = (dir.to_owned(), identity.clone());
-    blocking(move || settle(&dir, &identity)).await
+pub(super) async fn settle_beside(dir: &Path, identity: &ShimIdentity, cookie: &str) -> io::Result<Exit> {
+    let (dir, identity, cookie) = (dir.to_owned(), identity.clone(), cookie.to_owned());
+    blocking(move || settle(&dir, &identity, &cookie)).await
 }
 
 /// Waits for the end of a process, and reaps it if it is a child of ours.
@@ -75,12 +74,15 @@ pub(super) async fn ended(pidfd: OwnedFd) -> io::Result<()> {
 }
 
 /// What became of an attempt whose shim has ended.
-fn settle(dir: &Path, identity: &ShimIdentity) -> io::Result<Exit> {
+fn settle(dir: &Path, identity: &ShimIdentity, cookie: &str) -> io::Result<Exit> {
     // A shim that ended before it claimed leaves the attempt open to a late
     // double of it; from here on there is none.
-    let claimed_by_it = match revoke(dir)? {
-        Revocation::Revoked => false,
-        Revocation::AlreadyClaimed(holder) => holder == *identity,
+    let claimed_by_it = match revoke(dir) {
+        Ok(Revocation::Revoked) => false,
+        Ok(Revocation::AlreadyClaimed(holder)) => holder == *identity,
+        // Somebody has spoilt the claim since.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => true,
+        Err(error) => return Err(error),
     };
     if !claimed_by_it {
         return Ok(Exit::NotStarted { reason: last_words(dir)? });
@@ -88,7 +90,7 @@ fn settle(dir: &Path, identity: &ShimIdentity) -> io::Result<Exit> {
     if let Some(record) = ExitRecord::read(dir)? {
         return Ok(Exit::Finished(record));
     }
-    let swept = sweep_cookie(&LaunchSpec::read(dir)?.cookie)?;
+    let swept = sweep_cookie(cookie)?;
     Ok(Exit::Lost { swept, reason: last_words(dir)? })
 }
 

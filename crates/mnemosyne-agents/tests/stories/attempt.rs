@@ -62,9 +62,11 @@ impl Attempt {
 
     /// Waits for the end of the attempt.
     pub(crate) fn wait(&self, identity: &ShimIdentity) -> Exit {
-        block_on(async { tokio::time::timeout(PATIENCE, wait_exit(&self.dir, identity)).await })
-            .expect("the attempt ends in time")
-            .expect("it can be waited for")
+        block_on(async {
+            tokio::time::timeout(PATIENCE, wait_exit(&self.dir, identity, &self.spec.cookie)).await
+        })
+        .expect("the attempt ends in time")
+        .expect("it can be waited for")
     }
 
     /// Nothing that carries the cookie lives.

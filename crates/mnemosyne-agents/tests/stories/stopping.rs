@@ -67,7 +67,8 @@ fn a_request_made_before_the_shim_is_there_keeps_the_agent_from_starting() {
 }
 
 fn stop(attempt: &Attempt, identity: &mnemosyne_agents::ShimIdentity, grace: Duration) -> Stopped {
-    block_on(stop_and_prove_empty(&attempt.dir, identity, grace)).expect("stopped and proven empty")
+    block_on(stop_and_prove_empty(&attempt.dir, identity, &attempt.spec.cookie, grace))
+        .expect("stopped and proven empty")
 }
 
 #[test]

@@ -13,9 +13,9 @@ pub const TEXT_BYTES_MAX: usize = 8 << 20;
 /// Bytes of a text after `${{ … }}` in it has been replaced.
 pub const EXPANDED_BYTES_MAX: usize = 16 << 20;
 /// Bytes that all commands, prompts and environments of a run may have together.
-pub const RUN_BYTES_MAX: usize = 512 << 20;
+pub const RUN_BYTES_MAX: usize = 128 << 20;
 /// Bytes of an idempotency key.
-pub const KEY_BYTES_MAX: usize = 512;
+pub const KEY_BYTES_MAX: usize = 300;
 /// Bytes of a path.
 pub const PATH_BYTES_MAX: usize = 4_096;
 /// Instances of one `foreach`.
@@ -38,8 +38,8 @@ pub const ATTEMPTS_MAX: i64 = 1_000;
 pub const BACKOFF_MAX: f64 = 1_000.0;
 /// Instances that may run at the same time by `max_parallel`.
 pub const PARALLEL_MAX: i64 = 1_000_000;
-/// Different policies, demands or groups in one run: what 16 bits count.
-pub const TABLE_MAX: usize = 1 << 16;
+/// Different policies, demands or groups in one run.
+pub const TABLE_MAX: usize = 10_000;
 /// Bytes of an item's text that is short enough to name an instance of `foreach`.
 pub const INSTANCE_WORD_BYTES_MAX: usize = 40;
 /// Steps back from a reader of outputs before the search starts from the item that is read.

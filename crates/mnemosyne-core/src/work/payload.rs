@@ -30,12 +30,18 @@ impl Payload {
         Self::Inline(Box::default())
     }
 
-    /// The bytes it takes up in the log.
+    /// The bytes that stand in the log; none of a blob.
     #[must_use]
     pub fn inline_len(&self) -> usize {
         match self {
             Self::Inline(bytes) => bytes.len(),
-            Self::Blob(_) => size_of::<BlobRef>(),
+            Self::Blob(_) => 0,
         }
+    }
+
+    /// An upper bound of the bytes that it takes up in the log.
+    #[must_use]
+    pub fn log_bytes(&self) -> usize {
+        size_of::<BlobRef>() + self.inline_len()
     }
 }

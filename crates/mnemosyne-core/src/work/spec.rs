@@ -40,6 +40,32 @@ pub struct RunSpec {
     pub items: Vec<ItemSpec>,
 }
 
+/// Bytes of an item or a table's row beside its texts, at most.
+const ROW_BYTES: usize = 128;
+
+impl RunSpec {
+    /// An upper bound of the bytes it takes up in the log.
+    #[must_use]
+    pub fn log_bytes(&self) -> usize {
+        let rows = self.policies.len() + self.demands.len() + self.groups.len() + self.items.len();
+        let of_items = self.items.iter().map(|item| {
+            let needs = item.needs.len() * size_of::<Need>();
+            item.name.len() + item.key.as_ref().map_or(0, |key| key.len()) + needs + item.task.log_bytes()
+        });
+        let of_demands = self.demands.iter().map(|demand| {
+            let words =
+                demand.requires.iter().chain(&demand.prefers).map(|(name, word)| name.len() + word.len());
+            demand.agents.iter().map(|agent| agent.len()).sum::<usize>() + words.sum::<usize>()
+        });
+        let of_groups = self.groups.iter().map(|group| group.name.len());
+        self.context.log_bytes()
+            + rows * ROW_BYTES
+            + of_items.sum::<usize>()
+            + of_demands.sum::<usize>()
+            + of_groups.sum::<usize>()
+    }
+}
+
 /// One work item of a [`RunSpec`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemSpec {

@@ -42,6 +42,7 @@ impl Orchestration {
             bound(limit, u64::from(value), u64::try_from(asked).unwrap_or(u64::MAX), object)
         };
         check(name::ITEMS_PER_RUN, limits.items_per_run_max, spec.items.len(), &run)?;
+        self.check_log_bytes(spec)?;
         check(name::TABLES, limits.tables_max, spec.policies.len(), &run)?;
         check(name::TABLES, limits.tables_max, spec.demands.len(), &run)?;
         check(name::TABLES, limits.tables_max, spec.groups.len(), &run)?;
@@ -64,6 +65,15 @@ impl Orchestration {
             needs += item.needs.len();
         }
         check(name::NEEDS_PER_RUN, limits.needs_per_run_max, needs, &run)
+    }
+
+    /// Whether a run is small enough for the log. Looked at before it is proposed, too.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check_log_bytes(&self, spec: &RunSpec) -> Result<(), Refusal> {
+        let limit = u64::from(self.facts.settings.limits.run_bytes_max);
+        bound(name::RUN_BYTES, limit, spec.log_bytes() as u64, &|| format!("run {:?}", spec.name))
     }
 
     /// The bounds of the whole state.

@@ -7,7 +7,7 @@ element! {
     /// Sizes of what is kept on disk.
     Storage ("storage") {
         /// Size at which a segment of the log is closed.
-        segment_bytes: Bytes = Bytes::new(64 << 20), Shape::Size { min: 64 << 10, max: 4 << 30 };
+        segment_bytes: Bytes = Bytes::new(64 << 20), Shape::Size { min: 64 << 10, max: 1 << 30 };
         /// Growth of the log after which a snapshot is taken.
         snapshot_bytes: Bytes = Bytes::new(256 << 20), Shape::Size { min: 64 << 10, max: 1 << 40 };
         /// Largest payload that stands in the log itself; larger ones become blobs.
