@@ -13,6 +13,7 @@
 //! no state of its own that could not be rebuilt from the log and the
 //! processes that run.
 
+mod answers;
 mod clock;
 mod endpoint;
 mod executor;
@@ -26,12 +27,16 @@ mod process;
 mod proposer;
 mod room;
 mod runner;
+mod schema;
 mod stores;
 mod ticker;
+mod viewer;
 
 pub use info::NodeInfo;
 pub use launch::{AgentDefinition, PromptBy};
 pub use node::{Node, NodeError, Options, Part, Work};
 pub use process::{ProcessOptions, ProcessRunner};
 pub use runner::{Report, Runner, Stop, StopKind};
+pub use schema::check_outputs_schema;
 pub use stores::{OnFatal, Stores, StoresError, StoresOptions};
+pub use viewer::Viewer;

@@ -1,6 +1,7 @@
 //! Failures at the edge: what to say, and the documented exit code.
 
 use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use mnemosyne_control::CallError;
@@ -25,6 +26,17 @@ pub(crate) enum Exit {
     /// Interrupted; the run can be continued.
     Interrupted = 130,
 }
+
+/// Every exit code, for the reference.
+pub(crate) const EXIT_CODES: &[(Exit, &str)] = &[
+    (Exit::Success, "everything succeeded"),
+    (Exit::ItemFailed, "some item failed, or the request could not be carried out"),
+    (Exit::Usage, "wrong usage, plan or configuration"),
+    (Exit::Unavailable, "no node, or the node cannot go on"),
+    (Exit::Damaged, "data is damaged or of a newer format"),
+    (Exit::Timeout, "the time limit of a wait has passed"),
+    (Exit::Interrupted, "interrupted; the run can be continued"),
+];
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
@@ -60,6 +72,19 @@ impl Failure {
     /// Data is damaged, or the log failed.
     pub(crate) fn damaged(text: impl fmt::Display) -> Self {
         Self::new(Exit::Damaged, format!("error: {text}"))
+    }
+
+    /// Nothing was ever run where something is looked for.
+    pub(crate) fn no_data_dir(path: &Path) -> Self {
+        Self::usage(format!(
+            "there is no data directory {}; run a plan first, or name another one with --data-dir",
+            path.display()
+        ))
+    }
+
+    /// A node runs and does not talk to us.
+    pub(crate) fn not_reached(data_dir: &Path, error: &std::io::Error) -> Self {
+        Self::unavailable(format!("cannot talk to the node of {}: {error}", data_dir.display()))
     }
 
     /// Something the user can put right.

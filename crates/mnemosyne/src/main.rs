@@ -3,6 +3,7 @@
 mod access;
 mod cli;
 mod commands;
+mod examples;
 mod failure;
 mod ids;
 mod output;
@@ -11,6 +12,7 @@ mod progress;
 mod settings;
 mod setup;
 mod signals;
+mod view;
 
 use std::process::ExitCode;
 

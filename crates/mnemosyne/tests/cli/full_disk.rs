@@ -113,6 +113,8 @@ fn a_node_that_is_killed_on_a_full_disk_loses_nothing() {
     let refused = scene.line("submit more.yaml --new");
     assert_ne!(refused.exit, 0);
     refused.says("is full").says("make room there");
+    // What the killed node had prepared and was tidied up is room, too.
+    disk.fill();
     scene.line("up").exits(5).says("is full").says("make room there");
     scene.touch("go");
     wait_until("the agent to end", || scene.processes().iter().all(|process| !process.is_shim()));
@@ -132,7 +134,7 @@ fn a_node_ends_on_a_full_disk_when_it_is_asked_to() {
     let (confirmed, _) = full.submit_until_refused();
     let Full { scene, disk, node, run } = full;
     scene.line("down").exits(0);
-    node.wait().exits(0).says("1 agents go on");
+    node.wait().exits(0).says("1 agent goes on");
     all_there(&scene, &confirmed);
     disk.make_room();
     let _node = scene.up();

@@ -17,6 +17,8 @@ mod large;
 mod main_job;
 mod node_killed;
 mod output;
+mod reading;
+mod readme;
 mod scheduling;
 mod signals;
 mod timing;
