@@ -23,6 +23,8 @@ mod desk;
 mod entry;
 mod error;
 mod failure;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod housekeeper;
 mod live;
 mod mark;
