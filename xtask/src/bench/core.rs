@@ -50,6 +50,7 @@ pub(super) struct Figures {
     spent: Duration,
 }
 
+#[cfg(feature = "bench")]
 impl Figures {
     /// Transitions of items in a second.
     pub(super) fn transitions_per_second(&self) -> f64 {

@@ -32,6 +32,7 @@ impl Disk {
 /// How fast a disk is: what a durable figure is to be seen beside.
 pub(super) struct Floor {
     /// The median of an append with its fdatasync.
+    #[cfg(feature = "bench")]
     pub(super) median: Duration,
     words: String,
 }
@@ -51,10 +52,15 @@ pub(super) fn figure(dir: &Path, appends: usize) -> Result<Floor> {
     std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
     let mut times = measured?;
     times.sort_unstable();
-    Ok(Floor { median: percentile(&times, 50), words: summary(dir, &times) })
+    Ok(Floor {
+        #[cfg(feature = "bench")]
+        median: percentile(&times, 50),
+        words: summary(dir, &times),
+    })
 }
 
 /// The median of some times.
+#[cfg(feature = "bench")]
 pub(super) fn median(times: &mut [Duration]) -> Duration {
     times.sort_unstable();
     percentile(times, 50)

@@ -44,6 +44,7 @@ impl Program {
         Ok(Self(workspace::target_folder(&root)?.join("release/mnemosyne")))
     }
 
+    #[cfg(feature = "bench")]
     pub(super) fn path(&self) -> &Path {
         &self.0
     }

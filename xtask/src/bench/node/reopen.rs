@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use tokio::runtime::Runtime;
 
 use super::measured::Measured;
@@ -29,6 +29,7 @@ pub(super) fn measure(runtime: &Runtime, dir: &Path, items: u32) -> Result<Vec<M
     runtime.block_on(fill(folder.path(), items))?;
     let mut measured = Vec::new();
     for (from, snapshot) in [("log", true), ("snapshot", false)] {
+        ensure!(has_snapshot(folder.path())? != snapshot, "the state should lie in the {from}");
         let opening = open(folder.path(), snapshot)?;
         ensure!(opening.items >= u64::from(items), "only {} items came back", opening.items);
         let each = |bytes: u64| bytes.saturating_sub(empty.resident) / opening.items;
@@ -56,6 +57,13 @@ pub(super) fn measure(runtime: &Runtime, dir: &Path, items: u32) -> Result<Vec<M
         );
     }
     Ok(measured)
+}
+
+/// Whether a snapshot is there to be opened.
+fn has_snapshot(dir: &Path) -> Result<bool> {
+    let dir = dir.join("snapshots");
+    let entries = std::fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    Ok(entries.count() > 0)
 }
 
 /// Submits the items to a node that runs nothing.

@@ -80,6 +80,7 @@ impl Workflows {
         }
         let mut report = if self.real { self.real(workflows)? } else { self.virtual_time(workflows)? };
         report.print_sums();
+        ensure!(report.failed() == 0, "{} workflows did not come to a good end", report.failed());
         ensure!(report.all_in_order(), "an item started before what it needs had ended");
         let median = report.median();
         ensure!(median <= MEDIAN_MAX, "the median is {median:.3}, above {MEDIAN_MAX}");
@@ -110,7 +111,13 @@ impl Workflows {
             let scale = self.scale.unwrap_or_else(|| scale::scale(&workflow, self.slots, self.limit_seconds));
             let millis = workflow.scaled_millis(scale);
             let ideal = self.ideal(&workflow, &millis)?.makespan();
-            let ran = real::execute(&program, &dir, &workflow, &millis, self.slots, self.estimates())?;
+            let ran = match real::execute(&program, &dir, &workflow, &millis, self.slots, self.estimates()) {
+                Ok(ran) => ran,
+                Err(error) => {
+                    report.fail(&workflow.name, &error);
+                    continue;
+                }
+            };
             report.add_costs(&ran.to_start, &ran.beyond);
             let (makespan, in_order, load) = (ran.times.makespan(), ran.in_order, load_average());
             let row = self.row(&workflow, scale, &millis);

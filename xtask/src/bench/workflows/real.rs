@@ -94,9 +94,11 @@ fn history(events: &str, workflow: &Workflow, millis: &[u64]) -> Result<Ran> {
         Ran { times: Schedule { spans: Vec::new() }, in_order: true, to_start: Vec::new(), beyond: Vec::new() };
     let mut order = Schedule { spans: Vec::new() };
     for (position, known) in items.iter().enumerate() {
-        let Known { granted: Some(granted), started: Some(started), ended: Some(ended) } = *known else {
+        let Known { granted: Some(granted), started, ended: Some(ended) } = *known else {
             anyhow::bail!("{} did not come to a good end", workflow.tasks[position].name);
         };
+        // One that is over before its start could be told has none.
+        let started = started.unwrap_or(granted);
         let since = |stamp: Stamp| stamp.since(submitted).as_millis();
         order.spans.push((started.0, ended.0));
         ran.times.spans.push((since(started.1), since(ended.1)));

@@ -82,6 +82,7 @@ impl Row {
 pub(super) struct Report {
     slots: u32,
     rows: Vec<Row>,
+    failed: usize,
     to_start: Vec<Duration>,
     beyond: Vec<Duration>,
 }
@@ -89,7 +90,7 @@ pub(super) struct Report {
 impl Report {
     /// An empty report on schedules with so many slots.
     pub(super) fn new(slots: u32) -> Self {
-        Self { slots, rows: Vec::new(), to_start: Vec::new(), beyond: Vec::new() }
+        Self { slots, rows: Vec::new(), failed: 0, to_start: Vec::new(), beyond: Vec::new() }
     }
 
     /// Prints what the rows are about.
@@ -105,6 +106,17 @@ impl Report {
     pub(super) fn add(&mut self, row: Row) {
         line(row.text());
         self.rows.push(row);
+    }
+
+    /// Says that a workflow did not come to a good end.
+    pub(super) fn fail(&mut self, name: &str, error: &anyhow::Error) {
+        line(format!("FAILED {name}: {error:#}"));
+        self.failed += 1;
+    }
+
+    /// Workflows that did not come to a good end.
+    pub(super) fn failed(&self) -> usize {
+        self.failed
     }
 
     /// Adds what the items of a real run have cost.
