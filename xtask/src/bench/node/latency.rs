@@ -26,7 +26,7 @@ const RATE: u32 = 50;
 /// Items in all.
 const ITEMS: u32 = 500;
 
-/// Submits one item every twentieth of a second and follows it.
+/// Submits one item after the other at this rate and follows each.
 pub(super) async fn measure(dir: &Path) -> Result<Vec<Measured>> {
     let folder = Folder::below(dir, "latency")?;
     let (starts, mut started) = mpsc::unbounded_channel();
