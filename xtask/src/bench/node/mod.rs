@@ -1,8 +1,8 @@
 //! `cargo xtask bench node`: a whole node on a real disk, with an agent that
 //! does nothing, so that what is left is the orchestrator.
 //!
-//! Every figure stands beside the disk's own, measured just before it: a
-//! durable figure without that says nothing about anybody else's machine.
+//! Every figure stands beside the disk's own, measured just before and after
+//! it: a durable figure without that says nothing about anybody else's machine.
 
 mod latency;
 mod lifecycles;
@@ -69,20 +69,28 @@ const ALL: [Figure; 6] =
 impl NodeBench {
     pub(crate) fn run(&self) -> Result<()> {
         let runtime = worker_threads()?;
-        let mut table: Vec<(Measured, Duration)> = Vec::new();
+        let mut table: Vec<(Measured, [Duration; 2])> = Vec::new();
+        let mut before = self.floor()?;
         for figure in ALL.into_iter().filter(|figure| self.only.is_empty() || self.only.contains(figure)) {
-            let floor = disk::figure(&self.dir, DISK_APPENDS)?;
-            line(&floor);
             let measured = self.measure(figure, &runtime)?;
-            table.extend(measured.into_iter().map(|measured| (measured, floor.median)));
-            line("");
+            let after = self.floor()?;
+            table.extend(measured.into_iter().map(|measured| (measured, [before, after])));
+            before = after;
         }
+        line("");
         line(format!("processes that wanted to run on the machine (1 minute): {}", load_average()));
         line(Measured::head());
         for (measured, disk) in table {
             line(measured.row(disk));
         }
         Ok(())
+    }
+
+    /// What the disk takes now for one append.
+    fn floor(&self) -> Result<Duration> {
+        let floor = disk::figure(&self.dir, DISK_APPENDS)?;
+        line(&floor);
+        Ok(floor.median)
     }
 
     fn measure(&self, figure: Figure, runtime: &Runtime) -> Result<Vec<Measured>> {
