@@ -8,6 +8,8 @@
 
 mod client;
 mod endpoint;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handle;
 mod request;
 mod server;

@@ -109,10 +109,16 @@ impl Orchestration {
             runs: Pages::default(),
         };
         for _ in 0..head.runs {
-            let run = read_run(input, &mut buffer)?;
-            state.adopt(run);
+            let (head, items) = read_run(input, &mut buffer)?;
+            if state.index.by_id.contains_key(&head.id) {
+                return Err(damaged(format!("run {} is in it twice", head.id)));
+            }
+            if let Some(node) = unknown_node(&items, &state.facts.nodes) {
+                return Err(damaged(format!("run {} holds a grant of {node}, which is not in it", head.id)));
+            }
+            state.adopt((head, items));
         }
-        state.index_keys();
+        state.index_keys()?;
         Ok(state)
     }
 
@@ -134,7 +140,7 @@ impl Orchestration {
     }
 
     /// Finds out who holds each item key and who waits for the holder.
-    fn index_keys(&mut self) {
+    fn index_keys(&mut self) -> Result<(), SnapshotError> {
         let keyed: Vec<ItemRef> =
             self.all_items().into_iter().filter(|at| self.item(*at).key().is_some()).collect();
         for at in keyed {
@@ -148,12 +154,15 @@ impl Orchestration {
                     self.index.item_keys.insert(name, at);
                 }
                 Some(holder) if !state.is_terminal() => {
-                    let holder = self.find_item(holder).expect("a holder is kept while others wait for it");
+                    let unknown =
+                        |_| damaged(format!("{} waits for {holder}, which is not in it", self.id_of(at)));
+                    let holder = self.find_item(holder).map_err(unknown)?;
                     self.index.aliases.entry(holder).or_default().push(at);
                 }
                 _ => {}
             }
         }
+        Ok(())
     }
 }
 
@@ -224,6 +233,12 @@ fn read_run(input: &mut dyn Read, buffer: &mut Vec<u8>) -> Result<(RunHead, Vec<
     if sound { Ok((record.head, items)) } else { Err(damaged("an item refers to something that is not there")) }
 }
 
+/// A node that holds a grant of an item and is not known.
+fn unknown_node(items: &[Item], nodes: &BTreeMap<NodeId, Node>) -> Option<NodeId> {
+    let granted = items.iter().filter_map(Item::granted);
+    granted.map(|attempt| attempt.node).find(|node| !nodes.contains_key(node))
+}
+
 /// Whether every reference of an item leads somewhere.
 fn is_sound(item: &Item, record: &RunRecord) -> bool {
     usize::from(item.policy) < record.head.policies.len()
@@ -258,4 +273,79 @@ fn read_record<T: DeserializeOwned>(input: &mut dyn Read, buffer: &mut Vec<u8>) 
 
 fn damaged(what: impl Into<String>) -> SnapshotError {
     SnapshotError::Damaged { what: what.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Batch, Command, OnExisting, Submission};
+    use crate::node::NodeFacts;
+    use crate::work::spec::{Demand, ItemSpec, PRIORITY_DEFAULT, Policy, RunSpec};
+
+    /// A state with one run of one item, which is granted.
+    fn granted() -> Orchestration {
+        let item = ItemSpec {
+            name: "a".into(),
+            needs: Box::default(),
+            policy: 0,
+            demand: 0,
+            group: None,
+            priority: PRIORITY_DEFAULT,
+            estimate: None,
+            key: None,
+            task: crate::work::payload::Payload::empty(),
+        };
+        let spec = RunSpec {
+            name: "r".into(),
+            namespace: "n".into(),
+            key: None,
+            digest: [0; 32],
+            context: crate::work::payload::Payload::empty(),
+            policies: vec![Policy::default()],
+            demands: vec![Demand::default()],
+            groups: Vec::new(),
+            items: vec![item],
+        };
+        let facts = NodeFacts { slots: [1; 4], ..NodeFacts::default() };
+        let commands = vec![
+            Command::StartSession { node: NodeId(1), facts },
+            Command::Submit(Submission { spec, existing: OnExisting::New }),
+        ];
+        let mut state = Orchestration::new();
+        state.apply(1, &Batch { stamp: Stamp::from_millis(1), commands });
+        assert!(state.all_items().into_iter().all(|at| state.item(at).granted().is_some()));
+        state
+    }
+
+    fn refusal(snapshot: &Snapshot) -> String {
+        let mut written = Vec::new();
+        snapshot.write(&mut written).expect("memory takes everything");
+        Orchestration::restore(&mut written.as_slice()).expect_err("it is not sound").to_string()
+    }
+
+    #[test]
+    fn a_grant_of_a_node_that_is_not_in_it_is_damage() {
+        let mut snapshot = granted().snapshot();
+        snapshot.facts.nodes.clear();
+        assert!(refusal(&snapshot).ends_with("holds a grant of n1, which is not in it"));
+    }
+
+    #[test]
+    fn a_run_that_is_in_it_twice_is_damage() {
+        let mut snapshot = granted().snapshot();
+        let run = snapshot.facts.runs.get(0).cloned().expect("the run");
+        snapshot.facts.runs.push(run);
+        assert!(refusal(&snapshot).ends_with("is in it twice"));
+    }
+
+    #[test]
+    fn an_item_that_waits_for_one_that_is_not_in_it_is_damage() {
+        let mut snapshot = granted().snapshot();
+        let run = snapshot.facts.runs.get_mut(0).and_then(Option::as_mut).expect("the run");
+        let item = run.items.get_mut(0).expect("the item");
+        (item.state, item.extra) = (ItemState::Pending, None);
+        item.extra_mut().key = Some("k".into());
+        item.extra_mut().alias_of = Some(run.head.id.item(7));
+        assert!(refusal(&snapshot).ends_with("which is not in it"));
+    }
 }

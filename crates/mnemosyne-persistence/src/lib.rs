@@ -21,6 +21,8 @@ mod data_dir;
 mod error;
 mod format;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod history;
 pub mod log;
 mod snapshot;

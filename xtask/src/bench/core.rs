@@ -31,18 +31,46 @@ const START_MILLIS: u64 = 1_700_000_000_000;
 #[derive(Debug, Args)]
 pub(crate) struct Core {
     /// Items in all
-    #[arg(long, default_value_t = 500_000)]
+    #[arg(long, default_value_t = Self::default().items)]
     items: u32,
     /// Items of one run
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = Self::default().run_items, value_parser = clap::value_parser!(u32).range(1..))]
     run_items: u32,
     /// Slots of the node, which is how many items start and finish in one entry
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = Self::default().slots, value_parser = clap::value_parser!(u32).range(1..))]
     slots: u32,
+}
+
+/// What was measured.
+pub(super) struct Figures {
+    items: u64,
+    entries: u64,
+    commands: u64,
+    transitions: u64,
+    spent: Duration,
+}
+
+#[cfg(feature = "bench")]
+impl Figures {
+    /// Transitions of items in a second.
+    pub(super) fn transitions_per_second(&self) -> f64 {
+        self.transitions as f64 / self.spent.as_secs_f64()
+    }
+}
+
+impl Default for Core {
+    fn default() -> Self {
+        Self { items: 500_000, run_items: 100, slots: 1_000 }
+    }
 }
 
 impl Core {
     pub(crate) fn run(&self) -> Result<()> {
+        self.measure().map(|_| ())
+    }
+
+    /// Measures and prints.
+    pub(super) fn measure(&self) -> Result<Figures> {
         let mut load = Load::new(self.slots);
         let runs = self.items.div_ceil(self.run_items);
         let template = run_spec(self.run_items);
@@ -57,14 +85,23 @@ impl Core {
         let totals = load.state.status().totals;
         let expected = u64::from(runs) * u64::from(self.run_items);
         ensure!(totals.succeeded == expected, "{} of {expected} items succeeded", totals.succeeded);
-        let seconds = load.spent.as_secs_f64();
+        let (entries, commands) = (load.entries, load.commands);
+        let figures =
+            Figures { items: expected, entries, commands, transitions: totals.transitions, spent: load.spent };
+        self.print(&figures);
+        Ok(figures)
+    }
+
+    fn print(&self, figures: &Figures) {
+        let Figures { items, entries, commands, transitions, spent } = figures;
+        let seconds = spent.as_secs_f64();
         let rate = |count: u64| format!("{:.2} million/s", count as f64 / seconds / 1e6);
-        line(format!("items        {expected} in runs of {}, {} slots", self.run_items, self.slots));
-        line(format!("entries      {} with {} commands", load.entries, load.commands));
-        line(format!("apply        {seconds:.2} s of CPU on one core"));
-        line(format!("transitions  {} ({})", totals.transitions, rate(totals.transitions)));
-        line(format!("items        {} from submission to end", rate(expected)));
-        Ok(())
+        line(format!("core         {items} items in runs of {}, {} slots", self.run_items, self.slots));
+        line(format!(
+            "core         {entries} entries with {commands} commands: {seconds:.2} s of apply on one core"
+        ));
+        line(format!("core         {transitions} transitions, {}", rate(*transitions)));
+        line(format!("core         {} items from submission to end", rate(*items)));
     }
 }
 

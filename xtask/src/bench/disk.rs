@@ -29,18 +29,44 @@ impl Disk {
     }
 }
 
-/// Measures the disk of a folder, in words, to stand beside another figure.
-pub(super) fn figure(dir: &Path, appends: usize) -> Result<String> {
+/// How fast a disk is: what a durable figure is to be seen beside.
+pub(super) struct Floor {
+    /// The median of an append with its fdatasync.
+    #[cfg(feature = "bench")]
+    pub(super) median: Duration,
+    words: String,
+}
+
+impl std::fmt::Display for Floor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+/// Measures the disk of a folder.
+pub(super) fn figure(dir: &Path, appends: usize) -> Result<Floor> {
     let path = dir.join(format!(".bench-disk-{}", std::process::id()));
     let opened = OpenOptions::new().write(true).create_new(true).open(&path);
     let file = opened.with_context(|| format!("cannot make a file in {}", dir.display()))?;
     let measured = measure(file, appends);
     std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-    Ok(summary(dir, measured?))
+    let mut times = measured?;
+    times.sort_unstable();
+    Ok(Floor {
+        #[cfg(feature = "bench")]
+        median: percentile(&times, 50),
+        words: summary(dir, &times),
+    })
+}
+
+/// The median of some times.
+#[cfg(feature = "bench")]
+pub(super) fn median(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    percentile(times, 50)
 }
 
 /// Median, 99th percentile and maximum of some times, in words.
-#[cfg(feature = "bench")]
 pub(super) fn quantiles(times: &mut [Duration]) -> String {
     times.sort_unstable();
     let at = |percent| millis(percentile(times, percent));
@@ -59,17 +85,16 @@ fn measure(mut file: File, appends: usize) -> Result<Vec<Duration>> {
     Ok(times)
 }
 
-fn summary(dir: &Path, mut times: Vec<Duration>) -> String {
-    times.sort_unstable();
+fn summary(dir: &Path, times: &[Duration]) -> String {
     let total: Duration = times.iter().sum();
     let rate = times.len() as f64 / total.as_secs_f64();
     format!(
         "disk of {}: append of {} bytes with fdatasync: p50 {}, p99 {}, max {} ({} appends, {rate:.0}/s one after another)",
         dir.display(),
         APPEND.len(),
-        millis(percentile(&times, 50)),
-        millis(percentile(&times, 99)),
-        millis(percentile(&times, 100)),
+        millis(percentile(times, 50)),
+        millis(percentile(times, 99)),
+        millis(percentile(times, 100)),
         times.len(),
     )
 }
@@ -80,7 +105,7 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted[rank - 1]
 }
 
-fn millis(time: Duration) -> String {
+pub(super) fn millis(time: Duration) -> String {
     format!("{:.3} ms", time.as_secs_f64() * 1_000.0)
 }
 

@@ -2,8 +2,11 @@
 
 mod core;
 mod disk;
+mod folder;
 #[cfg(feature = "bench")]
 mod node;
+mod plans;
+mod program;
 mod workflows;
 
 use std::process::Command;
@@ -20,12 +23,18 @@ pub(crate) enum Bench {
     Core(core::Core),
     /// How long the disk takes to make 512 bytes durable
     Disk(disk::Disk),
-    /// Throughput, latency, reopening and memory of a whole node on a real disk
+    /// Throughput, latency, reopening, memory and processes of a whole node on a real disk
     #[cfg(feature = "bench")]
     Node(node::NodeBench),
     /// The same; it is built with everything the product is made of
     #[cfg(not(feature = "bench"))]
     Node(Forwarded),
+    /// Opens a data directory and says how long that took and how much memory it needs
+    #[cfg(feature = "bench")]
+    #[command(hide = true)]
+    Opened(node::Opened),
+    /// How long plans of a hundred thousand items take to be checked and accepted, and how much memory
+    Plans(plans::Plans),
     /// How close the dispatch order of real workflow graphs comes to the best possible
     Workflows(workflows::Workflows),
 }
@@ -42,6 +51,9 @@ impl Bench {
             Self::Node(node) => node.run(),
             #[cfg(not(feature = "bench"))]
             Self::Node(_) => unreachable!("handed on to a build that has it"),
+            #[cfg(feature = "bench")]
+            Self::Opened(opened) => opened.run(),
+            Self::Plans(plans) => plans.run(),
             Self::Workflows(workflows) => workflows.run(),
         }
     }

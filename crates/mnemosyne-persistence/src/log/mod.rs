@@ -24,6 +24,8 @@ mod desk;
 mod entry;
 mod error;
 mod failure;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod housekeeper;
 mod inspection;
 mod live;

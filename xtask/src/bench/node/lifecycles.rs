@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use mnemosyne_control::Handle;
 
+use super::measured::Measured;
 use super::noop::Noop;
-use super::scene::{Folder, start, stop, submission};
+use super::scene::{start, stop, submission};
+use crate::bench::folder::Folder;
 use crate::output::line;
 
 /// Runs of one item that one client takes through one after another.
@@ -16,15 +18,17 @@ const ONE_BY_ONE: u32 = 2_000;
 /// Items of a run, and how many such runs are under way at the same time.
 const BATCH: u32 = 1_000;
 const CLIENTS: u32 = 8;
+/// Aim for the batched load, items a second.
+const RATE_MIN: f64 = 200_000.0;
 /// How long the batched load lasts.
 const LASTING: Duration = Duration::from_secs(5);
 /// Slots: enough for two entries full of items to be on their way.
 const SLOTS: u32 = 4_096;
 
 /// Many clients, a thousand items a run: what the node can do at most.
-pub(super) async fn batched(dir: &Path) -> Result<()> {
+pub(super) async fn batched(dir: &Path) -> Result<Vec<Measured>> {
     let folder = Folder::below(dir, "batched")?;
-    let node = start(&folder, SLOTS, Arc::new(Noop(None))).await?;
+    let node = start(folder.path(), SLOTS, Arc::new(Noop(None))).await?;
     let begun = Instant::now();
     let clients = (0..CLIENTS).map(|client| {
         let handle = node.handle();
@@ -55,13 +59,15 @@ pub(super) async fn batched(dir: &Path) -> Result<()> {
         done as f64 / fsyncs,
         bytes / done as f64,
     ));
-    stop(node).await
+    stop(node).await?;
+    let measured = Measured::new("durable lifecycles, batched", format!("{rate:.0}/s"));
+    Ok(vec![measured.at_least("200,000/s", rate >= RATE_MIN)])
 }
 
 /// One client, one item at a time.
-pub(super) async fn one_by_one(dir: &Path) -> Result<()> {
+pub(super) async fn one_by_one(dir: &Path) -> Result<Vec<Measured>> {
     let folder = Folder::below(dir, "one-by-one")?;
-    let node = start(&folder, 8, Arc::new(Noop(None))).await?;
+    let node = start(folder.path(), 8, Arc::new(Noop(None))).await?;
     let handle = node.handle();
     let mut times = Vec::new();
     let begun = Instant::now();
@@ -74,7 +80,8 @@ pub(super) async fn one_by_one(dir: &Path) -> Result<()> {
     let rate = f64::from(ONE_BY_ONE) / begun.elapsed().as_secs_f64();
     let summary = super::super::disk::quantiles(&mut times);
     line(format!("one by one   {rate:.0} durable lifecycles/s, each {summary}"));
-    stop(node).await
+    stop(node).await?;
+    Ok(vec![Measured::new("durable lifecycles, one by one", format!("{rate:.0}/s"))])
 }
 
 /// Waits for the end of a run.

@@ -1,9 +1,9 @@
 //! A node in a data directory of its own.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use mnemosyne_core::command::{OnExisting, Submission};
 use mnemosyne_core::id::NodeId;
 use mnemosyne_core::node::NodeFacts;
@@ -13,44 +13,21 @@ use mnemosyne_core::work::spec::{Demand, ItemSpec, PRIORITY_DEFAULT, Policy, Run
 use mnemosyne_core::work::task::{Action, RunContext, TaskSpec, Workspace};
 use mnemosyne_node::{Node, Options, Part, Runner, StopKind, Stores, StoresOptions, Work};
 
-/// A data directory that is removed at the end.
-pub(super) struct Folder(PathBuf);
-
-impl Folder {
-    pub(super) fn below(dir: &Path, name: &str) -> Result<Self> {
-        let path = dir.join(format!(".bench-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(Self(path))
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            crate::output::say(format!("cannot remove {}: {error}", self.0.display()));
-        }
-    }
-}
-
 /// Opens the stores of a data directory as a node does.
-pub(super) fn stores(folder: &Folder) -> Result<Stores> {
+pub(super) fn stores(dir: &Path) -> Result<Stores> {
     let options = StoresOptions { segment_bytes_max: 64 << 20, inline_bytes_max: 16 << 10 };
     let failed = Arc::new(|error: &mnemosyne_persistence::LogError| {
         crate::output::say(format!("the log failed: {error}"));
         std::process::exit(6);
     });
-    Ok(Stores::open(folder.path(), &options, failed)?)
+    Ok(Stores::open(dir, &options, failed)?)
 }
 
 /// Starts a node with so many executors.
-pub(super) async fn start(folder: &Folder, slots: u32, runner: Arc<dyn Runner>) -> Result<Node> {
+pub(super) async fn start(dir: &Path, slots: u32, runner: Arc<dyn Runner>) -> Result<Node> {
     let part = if slots == 0 { Part::Requests } else { Part::Worker };
     let node = Node::start(Options {
-        stores: stores(folder)?,
+        stores: stores(dir)?,
         node: NodeId(1),
         facts: NodeFacts { slots: [1, 1, 1, slots.max(1)], ..NodeFacts::default() },
         settings: Settings::default(),

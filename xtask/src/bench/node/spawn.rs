@@ -10,20 +10,23 @@ use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::settings::Settings;
 use mnemosyne_node::{Node, Options, Part, ProcessOptions, Work};
 
+use super::measured::Measured;
 use super::noop::Noop;
-use super::scene::{Folder, start, stop, stores, submission};
+use super::scene::{start, stop, stores, submission};
+use crate::bench::folder::Folder;
 use crate::output::line;
 
 /// Items that are run.
 const ITEMS: u32 = 1_000;
 
 /// `program` is called as `PROGRAM shim DIR`, as the product calls itself.
-pub(super) async fn measure(dir: &Path, program: &Path) -> Result<()> {
-    for slots in [1, 4] {
+pub(super) async fn measure(dir: &Path, program: &Path) -> Result<Vec<Measured>> {
+    let mut measured = Vec::new();
+    for (slots, what) in [(1, "processes, one at a time"), (4, "processes, four at a time")] {
         let folder = Folder::below(dir, "spawn")?;
         // Makes the data directory, so that its folders can be named.
-        stop(start(&folder, 0, Arc::new(Noop(None))).await?).await?;
-        let stores = stores(&folder)?;
+        stop(start(folder.path(), 0, Arc::new(Noop(None))).await?).await?;
+        let stores = stores(folder.path())?;
         let options = ProcessOptions {
             node: NodeId(1),
             shim: std::path::absolute(program)?,
@@ -57,6 +60,7 @@ pub(super) async fn measure(dir: &Path, program: &Path) -> Result<()> {
         let rate = f64::from(ITEMS) / begun.elapsed().as_secs_f64();
         line(format!("spawn        {rate:.0} items/s of run: [\"true\"] with {slots} slots"));
         stop(node).await?;
+        measured.push(Measured::new(what, format!("{rate:.0} items/s")));
     }
-    Ok(())
+    Ok(measured)
 }

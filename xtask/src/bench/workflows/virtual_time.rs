@@ -18,29 +18,10 @@ use mnemosyne_core::time::Stamp;
 use mnemosyne_core::work::attempt::AttemptResult;
 use mnemosyne_core::work::spec::RunSpec;
 
-use super::load::Workflow;
+use super::schedule::Schedule;
 
 const NODE: NodeId = NodeId(1);
 const START_MILLIS: u64 = 1_700_000_000_000;
-
-/// When each item started and ended, in milliseconds since the submission.
-#[derive(Debug)]
-pub(super) struct Schedule {
-    spans: Vec<(u64, u64)>,
-}
-
-impl Schedule {
-    /// From the submission to the last end.
-    pub(super) fn makespan(&self) -> u64 {
-        self.spans.iter().map(|(_, end)| *end).max().unwrap_or(0)
-    }
-
-    /// Whether every item started after everything it needs had ended.
-    pub(super) fn respects(&self, workflow: &Workflow) -> bool {
-        let mut pairs = workflow.tasks.iter().zip(&self.spans);
-        pairs.all(|(task, (start, _))| task.parents.iter().all(|parent| self.spans[*parent].1 <= *start))
-    }
-}
 
 /// Runs `spec` on one node; the item at position `i` takes `millis[i]`.
 pub(super) fn execute(spec: RunSpec, millis: &[u64], slots: u32) -> Result<Schedule> {
@@ -124,7 +105,7 @@ fn granted(output: &Output) -> Vec<(ItemId, FencingToken)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::workflows::load::Task;
+    use crate::bench::workflows::load::{Task, Workflow};
     use crate::bench::workflows::run_spec::{Estimates, run_spec};
 
     fn workflow() -> Workflow {

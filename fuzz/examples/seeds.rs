@@ -1,0 +1,130 @@
+//! Writes the first inputs of each target into `corpus/`, so that the fuzzer
+//! does not have to invent formats: `cargo run --example seeds` in `fuzz/`.
+
+use std::fs;
+use std::path::Path;
+
+use mnemosyne_control::Request;
+use mnemosyne_core::command::{Batch, Command, OnExisting, Submission, Target};
+use mnemosyne_core::id::{FencingToken, ItemId, NodeId, RunId, SessionId};
+use mnemosyne_core::node::NodeFacts;
+use mnemosyne_core::reply::Reply;
+use mnemosyne_core::text::Format;
+use mnemosyne_core::time::Stamp;
+use mnemosyne_core::view::ItemFilter;
+use mnemosyne_core::work::attempt::AttemptResult;
+use mnemosyne_fuzz::{apply, load_plan, machine};
+
+const PLAN: &str = r#"version: 1
+name: seed
+namespace: n
+vars: { a: 1, b: { default: x, description: d } }
+defaults: { retry: { max_attempts: 3, initial_interval: 1s, backoff: 2, max_interval: 1m }, timeouts: { run: 2h, idle: 15m, queue: 1h } }
+env: { E: "${{ vars.a }}" }
+
+items:
+  a: { run: "echo one > a.txt", outputs: true, estimate: 5m, grace: 0, on_failure: soft_fail, key: k }
+  b: { run: ["sh", "-c", "cat ${{ items.a.outputs.x }}"], needs: [a], priority: 7, delay: 1s, deadline: 1h }
+  c: { run: x, needs: { a: success, b: done }, foreach: [1, 2, 3], max_parallel: 1, env: { I: "${{ item }}" } }
+  d: { run: "true", needs: { c: always, a: failure }, workspace: folder, workdir: sub, description: text }
+"#;
+const JSON: &str =
+    r#"{"version": 1, "items": {"a": {"run": ["true"]}, "b": {"run": "x", "needs": {"a": "done"}}}}"#;
+const TOML: &str = "version = 1\n[items.a]\nrun = [\"true\"]\n[items.b]\nrun = \"x\"\nneeds = [\"a\"]\n";
+const LEGACY: &str =
+    r#"{"tasks": [{"id": "a", "description": "d", "depends_on": []}, {"id": "b", "depends_on": ["a"]}]}"#;
+const CONFIG: &str = "[orchestration.scaling]\nenabled = true\n[orchestration.scaling.executor]\nmax_pool_size = 8\n\
+                      [node]\nslots = { executor = 2 }\n[agents.claude]\nkind = \"cli\"\ncommand = [\"claude\"]\n";
+
+fn main() -> std::io::Result<()> {
+    for (name, bytes) in
+        [("yaml", [b"\0", PLAN.as_bytes()].concat()), ("json", [b"\x01", JSON.as_bytes()].concat())]
+    {
+        write("plan", name, &bytes)?;
+    }
+    write("plan", "toml", &[b"\x02", TOML.as_bytes()].concat())?;
+    write("plan", "legacy", &[b"\x01", LEGACY.as_bytes()].concat())?;
+    write("config", "file", CONFIG.as_bytes())?;
+    write("config", "pairs", format!("{CONFIG}\0NODE__SLOTS__EXECUTOR=3\0--node.slots.executor=4").as_bytes())?;
+    let batches = story();
+    write("commands", "story", &batches.concat())?;
+    for (number, batch) in batches.iter().enumerate() {
+        write("commands", &format!("batch-{number}"), batch)?;
+    }
+    write("snapshot", "state", &snapshot(&batches))?;
+    for (number, request) in requests().iter().enumerate() {
+        // The variant of a call that carries a request.
+        let payload = [vec![1], encoded(request)].concat();
+        let length = u32::try_from(payload.len()).expect("small").to_le_bytes();
+        write("control", &format!("request-{number}"), &[&length[..], &payload].concat())?;
+    }
+    write("log_damage", "one-bit", &[1, 0, 0, 1, 4])?;
+    write("log_damage", "cut", &[2, 1, 0, 9, 0])?;
+    write("log_records", "purge", &[4, 9, 0, 0, 0, 0, 0, 0, 0])?;
+    for kind in 0..4_u8 {
+        write("files", &format!("kind-{kind}"), &[kind])?;
+    }
+    Ok(())
+}
+
+fn write(target: &str, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    fs::create_dir_all(&dir)?;
+    fs::write(dir.join(format!("seed-{name}")), bytes)
+}
+
+fn encoded(value: &impl serde::Serialize) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("it can be encoded")
+}
+
+/// A run from its submission to its end, with a retry and a cancellation.
+fn story() -> Vec<Vec<u8>> {
+    let mut state = machine();
+    let mut entries = Vec::new();
+    let mut millis = 2_000;
+    let mut next = |commands: Vec<Command>| {
+        millis += 10;
+        let batch = Batch { stamp: Stamp::from_millis(millis), commands: commands.clone() };
+        entries.push(encoded(&batch));
+        apply(&mut state, millis, commands)
+    };
+    let spec =
+        load_plan(PLAN, Format::Yaml).map(|loaded| loaded.spec).unwrap_or_else(|report| panic!("{report}"));
+    let replies = next(vec![Command::Submit(Submission { spec, existing: OnExisting::New })]);
+    let [Reply::Submitted { run, .. }] = replies[..] else { panic!("{replies:?}") };
+    let (item, token) = (ItemId { run, position: 0 }, FencingToken(2));
+    next(vec![Command::Started { item, token }, Command::Tick]);
+    next(vec![Command::Finished { item, token, result: AttemptResult::Succeeded { outputs: None } }]);
+    next(vec![Command::Pause { target: Target::Run(run) }, Command::Resume { target: Target::Run(run) }]);
+    next(vec![Command::Cancel { target: Target::Run(run), reason: "enough".into() }]);
+    next(vec![Command::Retry { target: Target::Item(item) }, Command::Drain { node: NodeId(1), on: true }]);
+    let facts = NodeFacts { slots: [0, 0, 0, 1], ..NodeFacts::default() };
+    next(vec![Command::StartSession { node: NodeId(2), facts }]);
+    next(vec![Command::EndSession { node: NodeId(2), session: SessionId(2) }]);
+    entries
+}
+
+fn snapshot(batches: &[Vec<u8>]) -> Vec<u8> {
+    let mut state = machine();
+    for bytes in &batches[..4] {
+        let batch: Batch = postcard::from_bytes(bytes).expect("just encoded");
+        apply(&mut state, batch.stamp.as_millis(), batch.commands);
+    }
+    let mut written = Vec::new();
+    state.snapshot().write(&mut written).expect("memory takes everything");
+    written
+}
+
+fn requests() -> Vec<Request> {
+    let spec =
+        load_plan(JSON, Format::Json).map(|loaded| loaded.spec).unwrap_or_else(|report| panic!("{report}"));
+    let run: RunId = "1m82q8tb0".parse().expect("a run id");
+    vec![
+        Request::Submit(Box::new(Submission { spec, existing: OnExisting::Continue })),
+        Request::Cancel(Target::Run(run), "enough".to_owned()),
+        Request::Items(ItemFilter { run: Some(run), limit: 10, ..ItemFilter::default() }),
+        Request::Find("1m8".to_owned()),
+        Request::Events { after: 0, limit: 10 },
+        Request::Status,
+    ]
+}
