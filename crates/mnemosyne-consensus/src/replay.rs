@@ -4,7 +4,7 @@
 use std::io;
 
 use mnemosyne_core::orchestration::Orchestration;
-use mnemosyne_persistence::{Log, SnapshotStore};
+use mnemosyne_persistence::{LogError, LogInspection, SnapshotStore, StoreError};
 use openraft::EntryPayload;
 use thiserror::Error;
 
@@ -24,7 +24,24 @@ pub enum ReplayError {
     Io(#[from] io::Error),
     /// The log cannot be read.
     #[error(transparent)]
-    Log(#[from] mnemosyne_persistence::LogError),
+    Log(#[from] LogError),
+}
+
+impl ReplayError {
+    /// Whether something on disk is damaged or of a newer format, as opposed to unreadable just now.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Log(error) => matches!(error, LogError::Damaged { .. } | LogError::NewerFormat { .. }),
+            Self::Io(error) => {
+                let store = error.get_ref().and_then(|inner| inner.downcast_ref::<StoreError>());
+                let is_damaged = |error: &StoreError| {
+                    matches!(error, StoreError::Damaged { .. } | StoreError::NewerFormat { .. })
+                };
+                store.map_or(error.kind() == io::ErrorKind::InvalidData, is_damaged)
+            }
+        }
+    }
 }
 
 /// The latest snapshot with all entries of the log after it. Valid where the
@@ -33,7 +50,7 @@ pub enum ReplayError {
 /// # Errors
 /// When something on disk cannot be read.
 pub fn replay(
-    log: &Log,
+    log: &LogInspection,
     snapshots: SnapshotStore,
     observer: &mut dyn Observer,
 ) -> Result<Orchestration, ReplayError> {
@@ -44,7 +61,7 @@ pub fn replay(
     let bounds = log.bounds();
     let mut next = bounds.first.max(state.applied() + 1);
     while next < bounds.next {
-        let read = log.read(next..bounds.next, READ_BYTES_MAX)?;
+        let read = log.read(&(next..bounds.next), READ_BYTES_MAX)?;
         let Some(last) = read.last() else { break };
         next = last.index + 1;
         for entry in read {

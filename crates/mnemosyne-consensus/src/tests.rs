@@ -13,7 +13,7 @@ use mnemosyne_core::reply::Reply;
 use mnemosyne_core::time::Stamp;
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::spec::{Demand, ItemSpec, PRIORITY_DEFAULT, Policy, RunSpec};
-use mnemosyne_persistence::{Log, LogOptions, MemoryBackend, SnapshotStore, StorageBackend};
+use mnemosyne_persistence::{Log, LogInspection, LogOptions, MemoryBackend, SnapshotStore, StorageBackend};
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 
@@ -39,6 +39,10 @@ impl Observer for Seen {
 
 fn open_log(backend: &Arc<dyn StorageBackend>) -> Log {
     Log::open(Arc::clone(backend), "log", LogOptions::default()).expect("the log opens")
+}
+
+fn inspect(backend: &Arc<dyn StorageBackend>) -> LogInspection {
+    LogInspection::open(backend, "log").expect("the log can be read")
 }
 
 fn open_snapshots(backend: &Arc<dyn StorageBackend>) -> SnapshotStore {
@@ -157,7 +161,7 @@ async fn snapshots_replace_the_log_they_cover() {
     let before = look(&member).await;
     member.close().await.expect("closed in order");
 
-    let read = replay(&open_log(&backend), open_snapshots(&backend), &mut Seen::default()).expect("readable");
+    let read = replay(&inspect(&backend), open_snapshots(&backend), &mut Seen::default()).expect("readable");
     assert_eq!(
         (read.hash().0, read.status().totals.submitted),
         before,

@@ -5,39 +5,33 @@ use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use mnemosyne_agents::{OutputReader, Stream};
 use mnemosyne_consensus::Consensus;
-use mnemosyne_control::{Answer, Endpoint, Found, Output, OutputQuery, OutputStream, Request};
+use mnemosyne_control::{Answer, Endpoint, OutputQuery, Request};
 use mnemosyne_core::command::{Command, Submission};
 use mnemosyne_core::event::EventRecord;
-use mnemosyne_core::id::{ItemId, RunId};
+use mnemosyne_core::id::ItemId;
 use mnemosyne_core::orchestration::Orchestration;
-use mnemosyne_core::reply::{Refusal, Reply};
+use mnemosyne_core::reply::Reply;
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_persistence::History;
 use tokio::sync::watch;
 
+use crate::answers;
+use crate::clock::Clock;
 use crate::fault::in_full;
-use crate::process::{NamedOutputs, OutputsBefore, ProcessRunner};
+use crate::process::{NamedOutputs, OutputsBefore};
 use crate::proposer::Proposer;
 use crate::runner::StopKind;
 use crate::stores::{PayloadError, Payloads};
 
 /// Submissions of more bytes are checked before they enter the log.
 const LARGE_SUBMISSION_BYTES: usize = 1 << 20;
-/// Items of one answer.
-const ITEMS_MAX: usize = 100_000;
-/// Events of one answer.
-const EVENTS_MAX: usize = 100_000;
-/// Bytes of output of one answer.
-const OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Candidates that are named when an id is not unique.
-const CANDIDATES_MAX: usize = 10;
 
 /// What those who talk to the node reach.
 pub(crate) struct NodeEndpoint {
     pub(crate) consensus: Consensus,
     pub(crate) proposer: Proposer,
+    pub(crate) clock: Clock,
     pub(crate) payloads: Payloads,
     pub(crate) history: Arc<Mutex<History>>,
     pub(crate) attempts: PathBuf,
@@ -71,18 +65,6 @@ impl NodeEndpoint {
             Request::Retry(target) => self.ask(Command::Retry { target }).await,
             Request::Pause(target) => self.ask(Command::Pause { target }).await,
             Request::Resume(target) => self.ask(Command::Resume { target }).await,
-            Request::Find(text) => self.look(move |state| Answer::Found(find(state, &text))).await,
-            Request::Items(mut filter) => {
-                filter.limit = filter.limit.min(ITEMS_MAX);
-                self.look(move |state| Answer::Items(state.items(&filter))).await
-            }
-            Request::Item(item) => {
-                self.look(move |state| or_refused(state.detail(item), |it| Answer::Item(Box::new(it)))).await
-            }
-            Request::Why(item) => self.look(move |state| or_refused(state.why(item), Answer::Why)).await,
-            Request::Run(run) => self.look(move |state| or_refused(state.run_view(run), Answer::Run)).await,
-            Request::Runs(limit) => self.look(move |state| Answer::Runs(state.runs(limit))).await,
-            Request::Status => self.look(|state| Answer::Status(Box::new(state.status()))).await,
             Request::Events { after, limit } => self.events(after, limit).map(Answer::Events),
             Request::Output(query) => self.output(query).await,
             Request::Blob(hash) => {
@@ -92,6 +74,11 @@ impl NodeEndpoint {
                 let kind = if stop_agents { StopKind::Now } else { StopKind::HandOver };
                 self.shutdown.send_replace(Some(kind));
                 Ok(Answer::Done)
+            }
+            request => {
+                let now = self.clock.now();
+                let answer = self.look(move |state| answers::of_state(state, now, &request)).await?;
+                answer.ok_or_else(|| "this node does not know what is asked".to_owned())
             }
         }
     }
@@ -140,43 +127,19 @@ impl NodeEndpoint {
 
     fn events(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, String> {
         let history = self.history.lock().expect("nothing panics while it holds this lock");
-        let read = history.read(after + 1, limit.min(EVENTS_MAX)).map_err(|error| error.to_string())?;
-        let decode =
-            |(_, bytes): (u64, Vec<u8>)| postcard::from_bytes(&bytes).map_err(|error| error.to_string());
-        read.into_iter().map(decode).collect()
+        answers::events(&history, after, limit)
     }
 
     async fn output(&self, query: OutputQuery) -> Result<Answer, String> {
-        let item = query.item;
-        let detail = self.look(move |state| state.detail(item)).await?;
-        let detail = match detail {
-            Ok(detail) => detail,
+        let asked = query.clone();
+        let (token, ended) = match self.look(move |state| answers::attempt_of(state, &asked)).await? {
+            Ok(attempt) => attempt?,
             Err(refusal) => return Ok(Answer::Reply(Reply::Refused(refusal))),
         };
-        let attempt = match query.attempt {
-            None => detail.history.last(),
-            Some(number) => detail.history.iter().find(|attempt| attempt.attempt == number),
-        };
-        let Some(attempt) = attempt else {
-            return Err(match query.attempt {
-                None => format!("item {item} has not been started yet"),
-                Some(number) => format!("item {item} has no attempt {number}"),
-            });
-        };
-        let ended = attempt.ended_at.is_some();
-        let dir = ProcessRunner::folder(&self.attempts, item, attempt.token.0);
-        let stream = match query.stream {
-            OutputStream::Stdout => Stream::Stdout,
-            OutputStream::Stderr => Stream::Stderr,
-        };
-        let limit = query.limit.min(OUTPUT_BYTES_MAX);
-        let read =
-            tokio::task::spawn_blocking(move || OutputReader::new(&dir, stream).read_from(query.offset, limit));
-        let chunk = read.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-        let next_offset = chunk.end();
-        let dropped = chunk.start.saturating_sub(query.offset);
-        let ended = ended && chunk.bytes.is_empty();
-        Ok(Answer::Output(Output { bytes: chunk.bytes, dropped, next_offset, ended }))
+        let attempts = self.attempts.clone();
+        let read = tokio::task::spawn_blocking(move || answers::output(&attempts, token, ended, &query));
+        let output = read.await.map_err(|error| error.to_string())?;
+        output.map(Answer::Output).map_err(|error| error.to_string())
     }
 }
 
@@ -184,33 +147,4 @@ impl OutputsBefore for NodeEndpoint {
     fn outputs_before(&self, item: ItemId) -> BoxFuture<'_, NamedOutputs> {
         async move { self.look(move |state| state.outputs_before(item)).await }.boxed()
     }
-}
-
-fn or_refused<T>(found: Result<T, Refusal>, answer: impl FnOnce(T) -> Answer) -> Answer {
-    match found {
-        Ok(found) => answer(found),
-        Err(refusal) => Answer::Reply(Reply::Refused(refusal)),
-    }
-}
-
-/// What a text stands for: a run id or the beginning of one, and behind it
-/// `.ORDINAL` or `/NAME` for an item.
-fn find(state: &Orchestration, text: &str) -> Found {
-    let (run, item) = match text.split_once(['.', '/']) {
-        Some((run, item)) => (run, Some(item)),
-        None => (text, None),
-    };
-    let runs = match run.parse::<RunId>() {
-        Ok(run) if state.run_view(run).is_ok() => vec![run],
-        _ if run.is_empty() => Vec::new(),
-        _ => state.runs_by_prefix(run, CANDIDATES_MAX),
-    };
-    let run = match runs[..] {
-        [] => return Found::Nothing,
-        [run] => run,
-        _ => return Found::Several(runs),
-    };
-    let Some(item) = item else { return Found::Run(run) };
-    let by_ordinal = format!("{run}.{item}").parse::<ItemId>().ok().filter(|id| state.detail(*id).is_ok());
-    by_ordinal.or_else(|| state.item_by_name(run, item)).map_or(Found::Nothing, Found::Item)
 }

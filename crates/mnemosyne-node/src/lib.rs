@@ -13,6 +13,7 @@
 //! no state of its own that could not be rebuilt from the log and the
 //! processes that run.
 
+mod answers;
 mod clock;
 mod endpoint;
 mod executor;
@@ -28,6 +29,7 @@ mod room;
 mod runner;
 mod stores;
 mod ticker;
+mod viewer;
 
 pub use info::NodeInfo;
 pub use launch::{AgentDefinition, PromptBy};
@@ -35,3 +37,4 @@ pub use node::{Node, NodeError, Options, Part, Work};
 pub use process::{ProcessOptions, ProcessRunner};
 pub use runner::{Report, Runner, Stop, StopKind};
 pub use stores::{OnFatal, Stores, StoresError, StoresOptions};
+pub use viewer::Viewer;

@@ -173,6 +173,7 @@ impl Node {
         let endpoint = Arc::new(NodeEndpoint {
             consensus: consensus.clone(),
             proposer: proposer.clone(),
+            clock,
             payloads: payloads.clone(),
             history: Arc::clone(&history),
             attempts,

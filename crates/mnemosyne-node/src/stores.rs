@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use mnemosyne_consensus::ReplayError;
 use mnemosyne_core::work::payload::{BlobRef, Payload};
 use mnemosyne_persistence::{
     BlobId, BlobStore, DataDir, DataDirError, History, HistoryOptions, Log, LogError, LogOptions,
@@ -43,6 +44,9 @@ pub enum StoresError {
     /// Snapshots, history or blobs.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The state that log and snapshot lead to.
+    #[error(transparent)]
+    State(#[from] ReplayError),
     /// The log is gone; nothing was changed.
     #[error("log is missing beside {beside}, which was made from it")]
     LogMissing {
@@ -69,6 +73,9 @@ impl StoresError {
     /// Whether something on disk is damaged or of a newer format.
     #[must_use]
     pub fn is_damage(&self) -> bool {
+        if let Self::State(error) = self {
+            return error.is_damage();
+        }
         matches!(
             self,
             Self::Log(LogError::Damaged { .. } | LogError::NewerFormat { .. })
@@ -140,7 +147,7 @@ impl Stores {
 
 /// History and snapshots are only ever written after the log they come from: a
 /// data directory that has them and no log has lost it, and is not a new one.
-fn require_log(path: &Path) -> Result<(), StoresError> {
+pub(crate) fn require_log(path: &Path) -> Result<(), StoresError> {
     let has_files =
         |folder: &&str| std::fs::read_dir(path.join(folder)).is_ok_and(|mut files| files.next().is_some());
     match ["history", "snapshots"].into_iter().find(has_files) {

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::StoreError;
 use crate::format::{BLOB, FileTag};
-use crate::storage::{OpenMode, StorageBackend, StorageFile, make_dir, read_up_to};
+use crate::storage::{OpenMode, ReadOnlyBackend, StorageBackend, StorageFile, make_dir, read_up_to};
 
 const CHUNK: usize = 1 << 20;
 const NEW: &str = "new";
@@ -111,6 +111,18 @@ impl BlobStore {
             next_temporary: AtomicU64::new(0),
             durable_folders: Mutex::new(vec![false; 256]),
         })
+    }
+
+    /// Opens the folder `dir` for one who only looks: nothing is created or removed. A folder that is not there has no
+    /// blobs.
+    #[must_use]
+    pub fn open_to_read(backend: &Arc<dyn StorageBackend>, dir: &str) -> Self {
+        Self {
+            backend: Arc::new(ReadOnlyBackend::new(Arc::clone(backend))),
+            dir: dir.to_owned(),
+            next_temporary: AtomicU64::new(0),
+            durable_folders: Mutex::new(vec![false; 256]),
+        }
     }
 
     /// Stores a blob durably. One that is there is not written again, unless it is damaged: then it is healed.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use rustix::fs::FlockOperation;
 use thiserror::Error;
 
-use crate::storage::{FileBackend, is_full};
+use crate::storage::{FileBackend, ReadOnlyBackend, is_full};
 
 const FORMAT_NAME: &str = "FORMAT";
 const FORMAT_WORD: &str = "mnemosyne-data";
@@ -83,6 +83,36 @@ pub enum DataDirError {
     },
 }
 
+/// A data folder that can only be read. No node starts as long as this value lives.
+#[derive(Debug)]
+pub struct DataDirReader {
+    path: PathBuf,
+    backend: Arc<ReadOnlyBackend>,
+    exposed_mode: Option<u32>,
+    /// Holds the lock, shared with other readers; none when the folder was never locked by a node.
+    _lock: Option<File>,
+}
+
+impl DataDirReader {
+    /// The files of the folder.
+    #[must_use]
+    pub fn backend(&self) -> Arc<ReadOnlyBackend> {
+        Arc::clone(&self.backend)
+    }
+
+    /// Where the folder is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The permissions of the folder, when they let others in.
+    #[must_use]
+    pub fn exposed_mode(&self) -> Option<u32> {
+        self.exposed_mode
+    }
+}
+
 /// A data folder, locked as long as this value lives.
 #[derive(Debug)]
 pub struct DataDir {
@@ -95,7 +125,7 @@ pub struct DataDir {
 
 impl Drop for DataDir {
     fn drop(&mut self) {
-        // So that a later message does not blame a process that is gone. A reader cannot write, and need not.
+        // So that a later message does not blame a process that is gone.
         let _ = self.lock.set_len(0);
     }
 }
@@ -136,22 +166,37 @@ impl DataDir {
         Self::locked(path, lock)
     }
 
-    /// Opens an existing data folder for a tool that only reads; several may do so at once, but none while a node
-    /// runs. Changes nothing.
+    /// Opens an existing data folder for one who only looks; several may do so at once, but none while a node runs.
+    /// Changes nothing, needs no more than the right to read, and does not ask whose folder it is.
     ///
     /// # Errors
     /// See [`DataDirError`].
-    pub fn open_to_read(path: &Path) -> Result<Self, DataDirError> {
+    pub fn open_to_read(path: &Path) -> Result<DataDirReader, DataDirError> {
         let missing = || DataDirError::Missing { path: path.to_owned() };
-        if !path.is_dir() {
+        if !path.exists() {
             return Err(missing());
         }
-        require_own(path)?;
-        read_format(path)?.ok_or_else(missing)?;
-        let mut lock =
-            File::open(path.join(LOCK_NAME)).map_err(|error| failed("open", path.join(LOCK_NAME), error))?;
-        take_lock(path, &mut lock, FlockOperation::NonBlockingLockShared)?;
-        Self::locked(path, lock)
+        let mode = metadata(path)?.mode() & 0o777;
+        if read_format(path)?.is_none() {
+            require_empty(path)?;
+            return Err(missing());
+        }
+        let lock = match File::open(path.join(LOCK_NAME)) {
+            Ok(mut lock) => {
+                take_lock(path, &mut lock, FlockOperation::NonBlockingLockShared)?;
+                Some(lock)
+            }
+            // Every node makes it before anything else: in a copy without it none runs.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(failed("open", path.join(LOCK_NAME), error)),
+        };
+        let backend = FileBackend::open(path).map_err(|error| failed("open", path, error))?;
+        Ok(DataDirReader {
+            path: path.to_owned(),
+            backend: Arc::new(ReadOnlyBackend::new(Arc::new(backend))),
+            exposed_mode: (mode & 0o077 != 0).then_some(mode),
+            _lock: lock,
+        })
     }
 
     /// The files of the folder.

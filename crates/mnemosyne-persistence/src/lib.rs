@@ -27,9 +27,9 @@ mod snapshot;
 pub mod storage;
 
 pub use blob::{BlobId, BlobIdError, BlobReader, BlobStore};
-pub use data_dir::{DataDir, DataDirError};
+pub use data_dir::{DataDir, DataDirError, DataDirReader};
 pub use error::StoreError;
 pub use history::{EVENT_BYTES_MAX, History, HistoryOptions};
-pub use log::{Done, Log, LogBounds, LogEntry, LogError, LogOptions, LogStats, StateSlot};
+pub use log::{Done, Log, LogBounds, LogEntry, LogError, LogInspection, LogOptions, LogStats, StateSlot};
 pub use snapshot::{SNAPSHOT_META_BYTES_MAX, SnapshotId, SnapshotReader, SnapshotStore, SnapshotWriter};
-pub use storage::{FileBackend, MemoryBackend, OpenMode, StorageBackend, StorageFile};
+pub use storage::{FileBackend, MemoryBackend, OpenMode, ReadOnlyBackend, StorageBackend, StorageFile};

@@ -5,7 +5,9 @@ mod support;
 use std::sync::Arc;
 
 use mnemosyne_persistence::storage::{FaultBackend, Loss};
-use mnemosyne_persistence::{Log, LogError, LogOptions, MemoryBackend, OpenMode, StateSlot, StorageBackend};
+use mnemosyne_persistence::{
+    Log, LogError, LogInspection, LogOptions, MemoryBackend, OpenMode, StateSlot, StorageBackend,
+};
 use proptest::prelude::*;
 use support::{Model, append, small_inline, wait};
 
@@ -68,11 +70,38 @@ fn all_files(backend: &MemoryBackend) -> Files {
 fn refused(backend: &MemoryBackend) -> (String, u64, String) {
     let before = all_files(backend);
     let error = open(backend).expect_err("the log is damaged");
+    let backend_to_read: Arc<dyn StorageBackend> = Arc::new(backend.clone());
+    let seen = LogInspection::open(&backend_to_read, "log").expect_err("the log is damaged");
+    assert_eq!(seen.to_string(), error.to_string(), "one who only looks is told the same");
     assert!(before == all_files(backend), "nothing may be changed: {error}");
     match error {
         LogError::Damaged { file, offset, what } => (file, offset, what),
         other => panic!("not recognised as damage: {other}"),
     }
+}
+
+#[test]
+fn one_who_only_looks_sees_every_entry_and_ignores_a_torn_tail() {
+    let backend = filled();
+    let log = open(&backend).expect("open");
+    wait(|done| log.purge(9, done)).expect("durable");
+    let (bounds, entries) = (log.bounds(), log.read(0..100, usize::MAX).expect("read"));
+    log.close().expect("close");
+    let newest = segments(&backend).pop().expect("there are some");
+    overwrite(&backend, &newest, data_end(&backend, &newest).next_multiple_of(8), b"MnFr torn");
+    overwrite(&backend, "log/prepared.tmp", 0, b"left by an interrupted start");
+    let before = all_files(&backend);
+    let to_read: Arc<dyn StorageBackend> = Arc::new(backend.clone());
+    let seen = LogInspection::open(&to_read, "log").expect("not damaged");
+    assert_eq!((seen.bounds(), seen.found().torn_bytes), (bounds, 9));
+    assert_eq!(seen.read(&(0..100), usize::MAX).expect("read"), entries);
+    assert_eq!(seen.read(&(20..100), 1).expect("read"), entries[10..11]);
+    assert!(before == all_files(&backend), "nothing is cut and nothing removed");
+    assert_eq!(open(&backend).expect("open").recovered().torn_bytes, 9);
+
+    let empty: Arc<dyn StorageBackend> = Arc::new(MemoryBackend::new());
+    let seen = LogInspection::open(&empty, "log").expect("a log that is not there is empty");
+    assert_eq!((seen.bounds().last, empty.list("").expect("list").len()), (None, 0));
 }
 
 #[test]

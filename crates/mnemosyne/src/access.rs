@@ -28,7 +28,8 @@ impl Access {
     pub(crate) async fn open(around: &Surroundings, part: Part) -> Result<Self, Failure> {
         let deadline = Instant::now() + TURNOVER_MAX;
         loop {
-            if let Some(handle) = connect(around).await? {
+            let found = connect(around).await;
+            if let Some(handle) = found.map_err(|error| Failure::not_reached(&around.data_dir, &error))? {
                 return Ok(Self { handle, own: None });
             }
             match start_node(around, part).await {
@@ -46,10 +47,7 @@ impl Access {
     /// to make a data directory.
     pub(crate) async fn existing(around: &Surroundings) -> Result<Self, Failure> {
         if !around.data_dir.is_dir() {
-            return Err(Failure::usage(format!(
-                "there is no data directory {}; run a plan first, or name another one with --data-dir",
-                around.data_dir.display()
-            )));
+            return Err(Failure::no_data_dir(&around.data_dir));
         }
         Self::open(around, Part::Requests).await
     }
@@ -66,7 +64,7 @@ impl Access {
 }
 
 /// Connects to the node that runs for this data directory, if one does.
-pub(crate) async fn connect(around: &Surroundings) -> Result<Option<Handle>, Failure> {
+pub(crate) async fn connect(around: &Surroundings) -> io::Result<Option<Handle>> {
     match mnemosyne_control::connect(&around.data_dir).await {
         Ok(handle) => Ok(Some(handle)),
         Err(error) => match error.kind() {
@@ -75,10 +73,7 @@ pub(crate) async fn connect(around: &Surroundings) -> Result<Option<Handle>, Fai
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe => Ok(None),
-            _ => Err(Failure::unavailable(format!(
-                "cannot talk to the node of {}: {error}",
-                around.data_dir.display()
-            ))),
+            _ => Err(error),
         },
     }
 }

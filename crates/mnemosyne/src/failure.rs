@@ -1,6 +1,7 @@
 //! Failures at the edge: what to say, and the documented exit code.
 
 use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use mnemosyne_control::CallError;
@@ -60,6 +61,19 @@ impl Failure {
     /// Data is damaged, or the log failed.
     pub(crate) fn damaged(text: impl fmt::Display) -> Self {
         Self::new(Exit::Damaged, format!("error: {text}"))
+    }
+
+    /// Nothing was ever run where something is looked for.
+    pub(crate) fn no_data_dir(path: &Path) -> Self {
+        Self::usage(format!(
+            "there is no data directory {}; run a plan first, or name another one with --data-dir",
+            path.display()
+        ))
+    }
+
+    /// A node runs and does not talk to us.
+    pub(crate) fn not_reached(data_dir: &Path, error: &std::io::Error) -> Self {
+        Self::unavailable(format!("cannot talk to the node of {}: {error}", data_dir.display()))
     }
 
     /// Something the user can put right.

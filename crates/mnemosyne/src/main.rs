@@ -11,6 +11,7 @@ mod progress;
 mod settings;
 mod setup;
 mod signals;
+mod view;
 
 use std::process::ExitCode;
 

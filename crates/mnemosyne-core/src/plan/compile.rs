@@ -15,6 +15,7 @@ use crate::plan::offer::Offers;
 use crate::plan::resolve::{self, Names};
 use crate::plan::settings::{Settings, Table};
 use crate::plan::vars::{Scope, Vars};
+use crate::text::counted;
 use crate::text::{Finding, Findings, Location, name};
 use crate::work::payload::Payload;
 use crate::work::spec::{Demand, Group, ItemSpec, Need, PRIORITY_DEFAULT, Policy, RunSpec};
@@ -337,9 +338,9 @@ impl<'a> Compiler<'a> {
         let key = self.expander.plain(given, scope, &mut self.findings)?;
         if key.is_empty() || key.len() > KEY_BYTES_MAX {
             let message = format!(
-                "the key of {} has {} bytes; it must have 1 to {KEY_BYTES_MAX}",
+                "the key of {} has {}; it must have 1 to {KEY_BYTES_MAX}",
                 name(&item.name.text),
-                key.len()
+                counted(key.len(), "byte")
             );
             self.findings.push(
                 Finding::error("plan/limit", message).at(given.at).help("use a digest of what it stands for"),

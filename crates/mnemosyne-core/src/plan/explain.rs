@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::plan::graph::Graph;
 use crate::plan::render;
+use crate::text::counted;
 use crate::text::shorten;
 use crate::time::Span;
 use crate::work::payload::Payload;
@@ -201,8 +202,11 @@ impl fmt::Display for Explanation {
         writeln!(f, "plan {} in namespace {}", self.name, self.namespace)?;
         writeln!(
             f,
-            "  {} items, {} dependencies, {} levels, at most {} at once",
-            self.item_count, self.need_count, self.level_count, self.widest_level
+            "  {}, {}, {}, at most {} at once",
+            counted(self.item_count, "item"),
+            counted(self.need_count, "dependency"),
+            counted(self.level_count, "level"),
+            self.widest_level
         )?;
         let more = self.critical_path_items - self.critical_path.len();
         let rest = if more > 0 { format!(" → {more} more") } else { String::new() };
@@ -215,6 +219,7 @@ impl fmt::Display for Explanation {
             )?;
             match self.without_estimate {
                 0 => writeln!(f)?,
+                1 => writeln!(f, "; 1 item has no estimate")?,
                 count => writeln!(f, "; {count} items have no estimate")?,
             }
         }
@@ -228,7 +233,7 @@ impl fmt::Display for Explanation {
             writeln!(f, "  {}", item.policy)?;
         }
         if self.item_count > self.items.len() {
-            writeln!(f, "\n… and {} more items", self.item_count - self.items.len())?;
+            writeln!(f, "\n… and {}", counted(self.item_count - self.items.len(), "more item"))?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::plan::graph::Graph;
+use crate::text::counted;
 use crate::text::shorten;
 use crate::work::spec::{Condition, Need, RunSpec};
 
@@ -34,7 +35,7 @@ pub fn tree(spec: &RunSpec, limit: usize) -> String {
         line(&mut out, format_args!("  {}{arrow}", shown(&item.name)));
     }
     if by_level.len() > limit {
-        line(&mut out, format_args!("… and {} more items", by_level.len() - limit));
+        line(&mut out, format_args!("… and {}", counted(by_level.len() - limit, "more item")));
     }
     out
 }

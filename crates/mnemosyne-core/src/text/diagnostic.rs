@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::text::counted;
 use crate::text::finding::{Finding, Findings, Severity};
 use crate::text::limits::EXCERPT_CHARS_MAX;
 use crate::text::location::Location;
@@ -191,7 +192,7 @@ impl fmt::Display for Report {
         }
         for (number, kind) in [(self.more_errors, "error"), (self.more_warnings, "warning")] {
             if number > 0 {
-                writeln!(f, "\n… and {number} more {kind}{}", if number == 1 { "" } else { "s" })?;
+                writeln!(f, "\n… and {}", counted(number, &format!("more {kind}")))?;
             }
         }
         Ok(())

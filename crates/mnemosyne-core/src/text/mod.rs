@@ -15,6 +15,7 @@
 
 mod build;
 mod bytes;
+mod count;
 mod diagnostic;
 mod finding;
 mod json;
@@ -31,6 +32,7 @@ mod toml;
 mod yaml;
 
 pub use bytes::{Bytes, BytesError};
+pub use count::{counted, plural};
 pub use diagnostic::{Diagnostic, RelatedPlace, Report};
 pub use finding::{Finding, Findings, Severity};
 pub use location::Location;

@@ -4,6 +4,7 @@
 //! document, the suggestions for misspelt words, the JSON Schema, the
 //! reference, and the names of environment variables.
 
+use crate::text::plural;
 use crate::time::Span;
 
 /// What a value must look like.
@@ -146,6 +147,7 @@ impl Shape {
             Self::Any => "any value".into(),
             Self::Bool => "true or false".into(),
             Self::Text(rule) | Self::Scalar(rule) => rule.noun.into(),
+            Self::Int { min, max } if min == max => min.to_string(),
             Self::Int { min, max } if *max == i64::MAX => format!("a whole number from {min}"),
             Self::Int { min, max } => format!("a whole number from {min} to {max}"),
             Self::Number { min, max } if max.is_infinite() => format!("a number from {min}"),
@@ -160,7 +162,7 @@ impl Shape {
                 }
             }
             Self::List { of, .. } => format!("a list ({} each)", of.describe()),
-            Self::Map { noun, .. } => format!("a map of {noun}s"),
+            Self::Map { noun, .. } => format!("a map of {}", plural(noun)),
             Self::Object(object) => format!("a map ({})", object.noun),
             Self::Either(shapes) => {
                 let each: Vec<String> = shapes.iter().map(Self::describe).collect();

@@ -1,6 +1,7 @@
 //! Checks a tree against a shape and says everything that does not fit.
 
 use crate::text::bytes::Bytes;
+use crate::text::counted;
 use crate::text::finding::{Finding, Findings};
 use crate::text::location::Location;
 use crate::text::node::{Key, Node, Value};
@@ -142,7 +143,7 @@ impl Check<'_> {
         let problem = if text.len() < rule.min {
             "it is empty".to_owned()
         } else if text.len() > rule.max {
-            format!("it has {} bytes; the limit is {}", text.len(), rule.max)
+            format!("it has {}; the limit is {}", counted(text.len(), "byte"), rule.max)
         } else if text.contains('\0') {
             "it contains a NUL character".to_owned()
         } else {
@@ -231,7 +232,7 @@ impl Check<'_> {
         if count < min {
             self.fail(self.area.codes().out_of_range, at, format!("{path} is empty"), None);
         } else if count > max {
-            let message = format!("{path} has {count} entries; the limit is {max}");
+            let message = format!("{path} has {}; the limit is {max}", counted(count, "entry"));
             self.fail(self.area.codes().limit, at, message, None);
         }
     }

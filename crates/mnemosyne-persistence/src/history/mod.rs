@@ -18,7 +18,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use crate::error::StoreError;
-use crate::storage::{StorageBackend, make_dir};
+use crate::storage::{ReadOnlyBackend, StorageBackend, list_if_there, make_dir};
 
 use segment::{Index, LazyIndex, Segment, event_bytes, file_name, first_seq_in};
 
@@ -72,13 +72,39 @@ impl History {
     ) -> Result<Self, StoreError> {
         let failed = |error| StoreError::io("open the folder", dir, error);
         make_dir(&*backend, dir).map_err(failed)?;
-        let names = backend.list(dir).map_err(failed)?;
+        let (history, obsolete) = Self::understand(backend, dir, options)?;
+        if let Some((segment, index)) = &history.active {
+            segment.secure_tail(index)?;
+        }
+        // What was before a new start, and whose removal was interrupted.
+        history.remove_files(&obsolete)?;
+        Ok(history)
+    }
+
+    /// Opens the folder `dir` for one who only looks: nothing is created, cut or removed. A folder that is not there
+    /// is an empty history.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::NewerFormat`], [`StoreError::Io`].
+    pub fn open_to_read(backend: &Arc<dyn StorageBackend>, dir: &str) -> Result<Self, StoreError> {
+        let backend = Arc::new(ReadOnlyBackend::new(Arc::clone(backend)));
+        Self::understand(backend, dir, HistoryOptions::default()).map(|(history, _)| history)
+    }
+
+    /// Reads what there is without changing it; also returns the segments that do not belong to it any more.
+    fn understand(
+        backend: Arc<dyn StorageBackend>,
+        dir: &str,
+        options: HistoryOptions,
+    ) -> Result<(Self, Vec<u64>), StoreError> {
+        let names = list_if_there(&*backend, dir);
+        let names = names.map_err(|error| StoreError::io("open the folder", dir, error))?;
         let mut seqs: Vec<u64> = names.iter().filter_map(|name| first_seq_in(name)).collect();
         seqs.sort_unstable();
         let mut segments = open_chain(&*backend, dir, &seqs)?;
-        let obsolete = &seqs[..seqs.len() - segments.len()];
+        seqs.truncate(seqs.len() - segments.len());
         let active = match segments.pop() {
-            Some(segment) => Some(activate(segment)?),
+            Some(segment) => Some(check_last(segment)?),
             None => None,
         };
         let complete = segments.into_iter().map(|segment| (segment, LazyIndex::new()));
@@ -94,9 +120,7 @@ impl History {
             failed: None,
             backend,
         };
-        // What was before a new start, and whose removal was interrupted.
-        history.remove_files(obsolete)?;
-        Ok(history)
+        Ok((history, seqs))
     }
 
     /// Bytes of an incomplete last frame that were cut off when the history was opened.
@@ -353,11 +377,10 @@ fn open_chain(backend: &dyn StorageBackend, dir: &str, first_seqs: &[u64]) -> Re
     Ok(chain)
 }
 
-/// Checks the last segment, cuts an incomplete last frame, and makes sure of the rest.
-fn activate(segment: Segment) -> Result<(Segment, Index, u64), StoreError> {
+/// Checks the last segment, and says how many bytes of an incomplete last frame follow it.
+fn check_last(segment: Segment) -> Result<(Segment, Index, u64), StoreError> {
     let index = segment.scan()?;
     let torn_bytes = segment.torn_bytes(&index)?;
-    segment.secure_tail(&index)?;
     Ok((segment, index, torn_bytes))
 }
 

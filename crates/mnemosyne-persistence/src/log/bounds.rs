@@ -27,6 +27,17 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
+    /// The same for the user of the log.
+    pub(super) fn of_log(&self, last_term: Option<u64>) -> LogBounds {
+        LogBounds {
+            first: self.first,
+            next: self.next,
+            last: (!self.is_empty()).then(|| self.next - 1),
+            last_term,
+            purged: self.purged,
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.first == self.next
     }

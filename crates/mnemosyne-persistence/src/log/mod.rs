@@ -19,11 +19,13 @@
 //! ```
 
 mod bounds;
+mod chain;
 mod desk;
 mod entry;
 mod error;
 mod failure;
 mod housekeeper;
+mod inspection;
 mod live;
 mod mark;
 mod options;
@@ -49,6 +51,7 @@ use crate::storage::StorageBackend;
 pub use bounds::LogBounds;
 pub use entry::{Done, LogEntry, StateSlot};
 pub use error::LogError;
+pub use inspection::LogInspection;
 pub use options::{Execution, LogOptions, PAYLOAD_BYTES_MAX, STATE_BYTES_MAX};
 pub use recovery::Recovered;
 pub use stats::{LatencyHistogram, LogStats};

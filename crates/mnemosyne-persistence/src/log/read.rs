@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::storage::{StorageFile, read_up_to};
 
-use super::live::Place;
+use super::live::{LiveEntries, Place};
 use super::record::decode_entry;
-use super::shared::{Core, Shared};
+use super::shared::{SegmentFile, Shared};
 use super::{LogEntry, LogError};
 
 /// How much is read from a segment at once, unless one entry is larger.
@@ -26,7 +26,8 @@ pub(super) fn read(shared: &Shared, range: &Range<u64>, bytes_max: usize) -> Res
     let core = shared.core();
     let range = core.live.clamp(range, bytes_max);
     let cached_from = core.live.cached_from().clamp(range.start, range.end.max(range.start));
-    let runs = plan(&core, range.start..cached_from);
+    let segment = |ordinal| core.segment(ordinal).expect("a segment with live entries is kept");
+    let runs = plan(&core.live, segment, range.start..cached_from);
     let cached: Vec<LogEntry> = (cached_from..range.end).filter_map(|index| core.live.cached(index)).collect();
     drop(core);
     if runs.is_empty() {
@@ -40,18 +41,32 @@ pub(super) fn read(shared: &Shared, range: &Range<u64>, bytes_max: usize) -> Res
     Ok(entries)
 }
 
-fn plan(core: &Core, range: Range<u64>) -> Vec<Run> {
+/// Entries that all lie on disk.
+pub(super) fn read_from_disk(
+    live: &LiveEntries,
+    segments: &[SegmentFile],
+    range: &Range<u64>,
+    bytes_max: usize,
+) -> Result<Vec<LogEntry>, LogError> {
+    let mut entries = Vec::new();
+    for run in plan(live, |ordinal| &segments[ordinal as usize], live.clamp(range, bytes_max)) {
+        run.read(&mut entries)?;
+    }
+    Ok(entries)
+}
+
+fn plan<'log>(live: &LiveEntries, segment: impl Fn(u32) -> &'log SegmentFile, range: Range<u64>) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     let mut run_segment = None;
     for index in range {
-        let place = *core.live.place(index).expect("the range was clamped to what is there");
+        let place = *live.place(index).expect("the range was clamped to what is there");
         let fits = runs.last().is_some_and(|run| run.fits(&place));
         match runs.last_mut() {
             Some(run) if run_segment == Some(place.segment) && fits => {
                 run.entries.push((index, place));
             }
             _ => {
-                let segment = core.segment(place.segment).expect("a segment with live entries is kept");
+                let segment = segment(place.segment);
                 runs.push(Run {
                     path: segment.path.clone(),
                     file: Arc::clone(&segment.file),

@@ -165,14 +165,7 @@ impl Core {
     }
 
     pub(super) fn bounds(&self) -> LogBounds {
-        let bounds = self.state.bounds;
-        LogBounds {
-            first: bounds.first,
-            next: bounds.next,
-            last: (!bounds.is_empty()).then(|| bounds.next - 1),
-            last_term: self.live.last_term(),
-            purged: bounds.purged,
-        }
+        self.state.bounds.of_log(self.live.last_term())
     }
 
     pub(super) fn segment(&self, ordinal: u32) -> Option<&SegmentFile> {

@@ -15,7 +15,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::StoreError;
-use crate::storage::StorageBackend;
+use crate::storage::{ReadOnlyBackend, StorageBackend, list_if_there};
 
 pub use reader::SnapshotReader;
 pub use writer::SnapshotWriter;
@@ -60,6 +60,14 @@ impl SnapshotStore {
         let last_id = store.list()?.last().map_or(0, |id| id.0);
         *store.last_id.lock().unwrap_or_else(PoisonError::into_inner) = last_id;
         Ok(store)
+    }
+
+    /// Opens the folder `dir` for one who only looks: nothing is created or removed. A folder that is not there has no
+    /// snapshots.
+    #[must_use]
+    pub fn open_to_read(backend: &Arc<dyn StorageBackend>, dir: &str) -> Self {
+        let backend = Arc::new(ReadOnlyBackend::new(Arc::clone(backend)));
+        Self { backend, dir: dir.to_owned(), last_id: Mutex::new(0) }
     }
 
     /// Begins a snapshot. `meta` describes it; the body is written to what is returned. Until it is committed, nothing
@@ -135,7 +143,7 @@ impl SnapshotStore {
     }
 
     fn names(&self) -> Result<Vec<String>, StoreError> {
-        let names = self.backend.list(&self.dir);
+        let names = list_if_there(&*self.backend, &self.dir);
         names.map_err(|error| StoreError::io("list", &self.dir, error))
     }
 }

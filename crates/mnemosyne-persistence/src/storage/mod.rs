@@ -15,6 +15,7 @@ mod fault;
 mod file;
 mod memory;
 mod path;
+mod read_only;
 
 use std::fmt::Debug;
 use std::io;
@@ -23,6 +24,7 @@ pub use fault::{FaultBackend, FaultKind, Loss, Times};
 pub use file::FileBackend;
 pub use memory::MemoryBackend;
 pub use path::validate_path;
+pub use read_only::ReadOnlyBackend;
 
 /// How [`StorageBackend::open`] treats a file that exists and one that does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +96,14 @@ pub fn is_full(error: &io::Error) -> bool {
 pub(crate) fn make_dir(backend: &dyn StorageBackend, dir: &str) -> io::Result<()> {
     backend.create_dir(dir)?;
     backend.sync_dir(path::split(dir).0)
+}
+
+/// The names in a folder; none when there is no such folder.
+pub(crate) fn list_if_there(backend: &dyn StorageBackend, dir: &str) -> io::Result<Vec<String>> {
+    match backend.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed,
+    }
 }
 
 /// Removes a file that may not exist.

@@ -11,6 +11,7 @@ use crate::failure::{Exit, Failure};
 use crate::ids;
 use crate::output::{json, say};
 use crate::settings::Surroundings;
+use mnemosyne_core::text::counted;
 
 #[derive(Debug, Args)]
 pub(crate) struct Cancel {
@@ -90,7 +91,7 @@ async fn change(
                 Target::Item(item) => item.to_string(),
             };
             if !around.json {
-                say(format!("{id}: {items} {} {done}", if items == 1 { "item" } else { "items" }));
+                say(format!("{id}: {} {done}", counted(items, "item")));
             }
             changed.push(json!({ "id": id, "items": items }));
         }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use mnemosyne_core::config::elements::AgentKind;
+use mnemosyne_core::text::counted;
 use serde_json::json;
 
 use crate::access::connect;
@@ -13,36 +14,41 @@ use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
 use crate::output::{json, line};
 use crate::settings::Surroundings;
+use crate::view::read;
 
 /// Writes whose time is taken.
 const SYNCS: usize = 50;
 
+/// Room below which a disk is said to be nearly full.
+const ROOM_MIN: u64 = 64 * 1024 * 1024;
+
 #[derive(Debug, Args)]
-pub(crate) struct Doctor {}
+pub(crate) struct Doctor {
+    /// Also take the time of durable writes; without this nothing at all is written
+    #[arg(long)]
+    disk: bool,
+}
 
 /// One thing that was looked at.
 struct Finding {
     good: bool,
     what: &'static str,
     text: String,
+    /// Of a command that finds nothing worse.
+    exit: Exit,
 }
 
 impl Doctor {
     pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
         let around = Surroundings::resolve(globals)?;
-        let mut findings = vec![config(&around), folder(&around), disk(&around)];
+        let mut findings = vec![config(&around), folder(&around), room(&around)];
+        if self.disk {
+            findings.push(durable_writes(&around));
+        }
+        findings.extend(node_and_log(&around).await);
         findings.extend(agents(&around));
-        findings.push(match connect(&around).await {
-            Ok(Some(handle)) => match handle.status().await {
-                Ok(status) => {
-                    good("node", format!("is running, {} items known", status.counts.iter().sum::<u64>()))
-                }
-                Err(error) => bad("node", format!("runs but does not answer: {error}")),
-            },
-            Ok(None) => good("node", "none is running".to_owned()),
-            Err(failure) => bad("node", failure.text),
-        });
-        let healthy = findings.iter().all(|finding| finding.good);
+        let worst = findings.iter().filter(|finding| !finding.good).map(|finding| finding.exit);
+        let exit = worst.max_by_key(|exit| *exit as u8).unwrap_or(Exit::Success);
         if around.json {
             let list: Vec<_> = findings
                 .iter()
@@ -52,23 +58,67 @@ impl Doctor {
         } else {
             for finding in findings {
                 line(format!(
-                    "{} {:<10} {}",
+                    "{} {:<7} {}",
                     if finding.good { "ok " } else { "BAD" },
                     finding.what,
                     finding.text
                 ));
             }
         }
-        Ok(if healthy { Exit::Success } else { Exit::ItemFailed })
+        Ok(exit)
     }
 }
 
+/// Whether a node runs; if none does, whether one could start from what is on disk.
+async fn node_and_log(around: &Surroundings) -> Vec<Finding> {
+    let handle = match connect(around).await {
+        Ok(Some(handle)) => handle,
+        Err(error) if error.kind() != std::io::ErrorKind::PermissionDenied => {
+            return vec![bad("node", Failure::not_reached(&around.data_dir, &error).text)];
+        }
+        _ if !around.data_dir.is_dir() => return vec![good("node", "none is running".to_owned())],
+        _ => return vec![log(around).await, good("node", "none is running".to_owned())],
+    };
+    vec![match handle.status().await {
+        Ok(status) => {
+            good("node", format!("is running and knows {}", counted(status.counts.iter().sum::<u64>(), "item")))
+        }
+        Err(error) => bad("node", format!("runs but does not answer: {error}")),
+    }]
+}
+
+/// Reads the whole log, every checksum of it, and what it leads to.
+async fn log(around: &Surroundings) -> Finding {
+    let viewer = match read(around).await {
+        Ok(viewer) => viewer,
+        Err(failure) => {
+            return Finding { exit: failure.exit, ..bad("log", failure.text.replacen("error: ", "", 1)) };
+        }
+    };
+    let found = viewer.found();
+    let torn = match found.torn_bytes {
+        0 => String::new(),
+        bytes => format!(
+            "; the last {} were being written when the node ended and were never confirmed",
+            counted(bytes, "byte")
+        ),
+    };
+    good(
+        "log",
+        format!(
+            "is whole: {} in {}{torn}",
+            counted(found.frames, "write"),
+            counted(found.segments as u64, "file")
+        ),
+    )
+}
+
 fn good(what: &'static str, text: String) -> Finding {
-    Finding { good: true, what, text }
+    Finding { good: true, what, text, exit: Exit::Success }
 }
 
 fn bad(what: &'static str, text: String) -> Finding {
-    Finding { good: false, what, text }
+    Finding { good: false, what, text, exit: Exit::ItemFailed }
 }
 
 fn config(around: &Surroundings) -> Finding {
@@ -93,9 +143,38 @@ fn folder(around: &Surroundings) -> Finding {
     }
 }
 
+/// Whether a node could write, and how much.
+fn room(around: &Surroundings) -> Finding {
+    let near = nearest_folder(around);
+    let room = match rustix::fs::statvfs(near) {
+        Ok(disk) => disk,
+        Err(error) => return bad("disk", format!("cannot look at the disk of {}: {error}", near.display())),
+    };
+    let free = room.f_bavail.saturating_mul(room.f_frsize);
+    if rustix::fs::access(near, rustix::fs::Access::WRITE_OK).is_err() {
+        return bad(
+            "disk",
+            format!("{} cannot be written by this user: no node can start here", near.display()),
+        );
+    }
+    if free < ROOM_MIN {
+        let text = format!(
+            "{} MiB are free at {}; a node stops confirming when nothing is left",
+            free >> 20,
+            near.display()
+        );
+        return bad("disk", text);
+    }
+    good("disk", format!("{} MiB are free at {}", free >> 20, near.display()))
+}
+
+fn nearest_folder(around: &Surroundings) -> &Path {
+    around.data_dir.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."))
+}
+
 /// Takes the time of durable writes where the log would be.
-fn disk(around: &Surroundings) -> Finding {
-    let near = around.data_dir.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+fn durable_writes(around: &Surroundings) -> Finding {
+    let near = nearest_folder(around);
     let file = near.join(format!(".mnemosyne-doctor-{}", std::process::id()));
     let measured = measure(&file);
     // It is our own; when it cannot be removed the measurement has failed, too.

@@ -1,19 +1,24 @@
 //! `mnemosyne events`.
 
+use std::time::Duration;
+
 use clap::Args;
 use mnemosyne_core::event::EventRecord;
 use serde_json::{Value, json};
 
-use crate::access::Access;
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
-use crate::output::line;
+use crate::output::{line, say};
 use crate::settings::Surroundings;
+use crate::view::View;
 
 /// Events fetched at a time.
 const PAGE: usize = 10_000;
 /// Events shown when neither a number nor `--follow` says more.
 const LATEST: u64 = 100;
+
+/// Time between two looks for a node.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Args)]
 pub(crate) struct Events {
@@ -28,30 +33,39 @@ pub(crate) struct Events {
 impl Events {
     pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
         let around = Surroundings::resolve(globals)?;
-        let access = Access::existing(&around).await?;
-        let follow = async {
-            let latest = access.handle.status().await?.event_seq;
-            let mut seq = self.after.unwrap_or(latest.saturating_sub(LATEST));
-            loop {
-                let events = access.handle.events(seq, PAGE).await?;
-                for record in &events {
-                    seq = record.seq;
-                    line(if around.json { event_json(record).to_string() } else { words(record) });
-                }
-                if events.is_empty() {
-                    if !self.follow || access.own.is_some() {
-                        return Ok(Exit::Success);
-                    }
-                    access.handle.wait_event(seq).await?;
-                }
-            }
-        };
-        let answer = tokio::select! {
-            answer = follow => answer,
+        let mut view = View::open(&around).await?;
+        tokio::select! {
+            answer = self.show(&around, &mut view) => answer,
             () = crate::signals::asked_to_end() => Ok(Exit::Interrupted),
-        };
-        access.close().await?;
-        answer
+        }
+    }
+
+    async fn show(&self, around: &Surroundings, view: &mut View) -> Result<Exit, Failure> {
+        let latest = view.handle.status().await?.event_seq;
+        let mut seq = self.after.unwrap_or(latest.saturating_sub(LATEST));
+        let mut said = false;
+        loop {
+            let events = view.handle.events(seq, PAGE).await?;
+            for record in &events {
+                seq = record.seq;
+                line(if around.json { event_json(record).to_string() } else { words(record) });
+            }
+            if !events.is_empty() {
+                continue;
+            }
+            if !self.follow {
+                return Ok(Exit::Success);
+            }
+            if view.live {
+                view.handle.wait_event(seq).await?;
+                continue;
+            }
+            if !std::mem::replace(&mut said, true) {
+                say("no node is running; waiting for one (`mnemosyne up`)");
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            view.look_for_node(around).await;
+        }
     }
 }
 

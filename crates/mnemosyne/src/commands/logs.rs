@@ -8,12 +8,13 @@ use mnemosyne_agents::escape_control;
 use mnemosyne_control::{Handle, OutputQuery, OutputStream};
 use mnemosyne_core::id::ItemId;
 
-use crate::access::Access;
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
 use crate::ids;
 use crate::output::{say, write_bytes};
 use crate::settings::Surroundings;
+use crate::view::View;
+use mnemosyne_core::text::counted;
 
 /// Bytes fetched at a time.
 const CHUNK: usize = 256 * 1024;
@@ -46,29 +47,26 @@ impl Logs {
             ));
         }
         let around = Surroundings::resolve(globals)?;
-        let access = Access::existing(&around).await?;
-        let answer = async {
-            let item = ids::item(&access.handle, &self.item).await?;
-            let streams: &[OutputStream] = if self.stderr {
-                &[OutputStream::Stderr]
-            } else {
-                &[OutputStream::Stdout, OutputStream::Stderr]
-            };
-            let mut places = vec![Place::default(); streams.len()];
-            loop {
-                let mut ended = true;
-                for (stream, place) in streams.iter().zip(&mut places) {
-                    ended &= self.print(&access.handle, item, *stream, place).await?;
-                }
-                if ended || !self.follow {
-                    return Ok(Exit::Success);
-                }
-                tokio::time::sleep(LOOK_EVERY).await;
+        let mut view = View::open(&around).await?;
+        let item = ids::item(&view.handle, &self.item).await?;
+        let streams: &[OutputStream] =
+            if self.stderr { &[OutputStream::Stderr] } else { &[OutputStream::Stdout, OutputStream::Stderr] };
+        let mut places = vec![Place::default(); streams.len()];
+        let mut said = false;
+        loop {
+            let mut ended = true;
+            for (stream, place) in streams.iter().zip(&mut places) {
+                ended &= self.print(&view.handle, item, *stream, place).await?;
             }
-        };
-        let answer = answer.await;
-        access.close().await?;
-        answer
+            if ended || !self.follow {
+                return Ok(Exit::Success);
+            }
+            if !view.live && !std::mem::replace(&mut said, true) {
+                say("no node is running; whether the attempt has ended is known when one is (`mnemosyne up`)");
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            view.look_for_node(&around).await;
+        }
     }
 
     /// Prints what there is of a stream from `place` on; says whether nothing will be added any more.
@@ -84,7 +82,7 @@ impl Logs {
             let output = handle.output(query).await?;
             if output.dropped > 0 {
                 self.write(&std::mem::take(&mut place.begun));
-                say(format!("[{} bytes dropped]", output.dropped));
+                say(format!("[{} dropped]", counted(output.dropped, "byte")));
             }
             place.offset = output.next_offset;
             if output.bytes.is_empty() {

@@ -8,6 +8,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{json, line};
 use crate::plan_file::PlanArgs;
 use crate::settings::Surroundings;
+use mnemosyne_core::text::counted;
 
 /// Items that pictures and explanations show.
 const SHOWN_MAX: usize = 1_000;
@@ -58,7 +59,7 @@ impl Plan {
                     );
                 } else {
                     let items = loaded.spec.items.len();
-                    line(format!("{}: {items} items, no errors", loaded.spec.name));
+                    line(format!("{}: {}, no errors", loaded.spec.name, counted(items, "item")));
                 }
             }
             Self::Graph(graph) => {

@@ -1,15 +1,16 @@
 //! `mnemosyne ps`.
 
 use clap::Args;
+use mnemosyne_control::Handle;
 use mnemosyne_core::view::ItemFilter;
 use mnemosyne_core::work::state::ItemState;
 
-use crate::access::Access;
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
 use crate::ids;
 use crate::output::{Table, json, say, shown};
 use crate::settings::Surroundings;
+use crate::view::View;
 
 /// Items of one answer.
 const PAGE: usize = 50_000;
@@ -39,15 +40,13 @@ fn state(word: &str) -> Result<ItemState, String> {
 impl Ps {
     pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
         let around = Surroundings::resolve(globals)?;
-        let access = Access::existing(&around).await?;
-        let answer = self.list(&around, &access).await;
-        access.close().await?;
-        answer
+        let view = View::open(&around).await?;
+        self.list(&around, &view.handle).await
     }
 
-    async fn list(&self, around: &Surroundings, access: &Access) -> Result<Exit, Failure> {
+    async fn list(&self, around: &Surroundings, handle: &Handle) -> Result<Exit, Failure> {
         let run = match &self.run {
-            Some(run) => Some(ids::run(&access.handle, run).await?),
+            Some(run) => Some(ids::run(handle, run).await?),
             None => None,
         };
         let mut states = self.state.clone();
@@ -60,7 +59,7 @@ impl Ps {
         loop {
             let page = PAGE.min(limit - items.len());
             let filter = ItemFilter { run, states: states.clone(), after, limit: page };
-            let found = access.handle.items(filter).await?;
+            let found = handle.items(filter).await?;
             let more = found.len() == page && page > 0;
             items.extend(found);
             after = items.last().map(|item| item.id);

@@ -24,6 +24,8 @@ use crate::plan_file::{PlanArgs, SubmitArgs};
 use crate::progress::{Progress, summary};
 use crate::settings::Surroundings;
 use crate::signals::Interruptions;
+use crate::view::View;
+use mnemosyne_core::text::counted;
 
 /// How long after the first Ctrl-C a second one stops the agents.
 const SECOND_THOUGHT: Duration = Duration::from_secs(2);
@@ -74,7 +76,7 @@ impl Run {
                 say(format!("it is paused; `mnemosyne resume {run}` lets it go on"));
             }
         } else {
-            say(format!("run {run} with {items} {}", if items == 1 { "item" } else { "items" }));
+            say(format!("run {run} with {}", counted(items, "item")));
         }
         if self.max_agents.is_some() && access.own.is_none() {
             say("--max-agents has no effect: a node runs already, with slots of its own");
@@ -141,7 +143,7 @@ impl Run {
     async fn conclude(
         &self,
         around: &Surroundings,
-        mut access: Access,
+        access: Access,
         run: RunId,
         waited: Waited,
         mut interruptions: Interruptions,
@@ -152,8 +154,7 @@ impl Run {
                 if exit.as_ref().is_err_and(|failure| failure.exit == Exit::Unavailable) && access.own.is_none()
                 {
                     // The node has ended together with the run: what it knew is on disk.
-                    access = Access::open(around, Part::Requests).await?;
-                    exit = report(&access.handle, &view, around.json).await;
+                    exit = report(&View::open(around).await?.handle, &view, around.json).await;
                 }
                 let exit = exit?;
                 access.close().await?;
@@ -225,7 +226,9 @@ async fn end(access: Access, interruptions: Option<&mut Interruptions>) -> Resul
     });
     let mut kind = StopKind::HandOver;
     if let Some(interruptions) = interruptions.filter(|_| running > 0) {
-        say(format!("handing over; {running} agents go on by themselves. Ctrl-C again stops them"));
+        let (go, them) =
+            if running == 1 { ("goes on by itself", "it") } else { ("go on by themselves", "them") };
+        say(format!("handing over; {} {go}. Ctrl-C again stops {them}", counted(running, "agent")));
         tokio::select! {
             () = interruptions.next() => kind = StopKind::Now,
             () = tokio::time::sleep(SECOND_THOUGHT) => {}
@@ -239,7 +242,9 @@ fn goes_on(own: bool, running: usize) -> String {
         (false, _) => "goes on in the node".to_owned(),
         (true, 0) => "can be continued: run the same plan again, or `mnemosyne up`".to_owned(),
         (true, running) => format!(
-            "can be continued: run the same plan again, or `mnemosyne up`; {running} agents go on meanwhile"
+            "can be continued: run the same plan again, or `mnemosyne up`; {} {} on meanwhile",
+            counted(running, "agent"),
+            if running == 1 { "goes" } else { "go" }
         ),
     }
 }

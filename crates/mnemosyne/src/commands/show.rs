@@ -9,13 +9,13 @@ use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::state::ItemState;
 use serde_json::{Value, json};
 
-use crate::access::Access;
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
 use crate::ids;
 use crate::output::{json, line, shown};
 use crate::progress::summary;
 use crate::settings::Surroundings;
+use crate::view::View;
 
 #[derive(Debug, Args)]
 pub(crate) struct Show {
@@ -26,16 +26,11 @@ pub(crate) struct Show {
 impl Show {
     pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
         let around = Surroundings::resolve(globals)?;
-        let access = Access::existing(&around).await?;
-        let answer = async {
-            match ids::target(&access.handle, &self.id).await? {
-                Target::Run(run) => show_run(&access.handle, run, around.json).await,
-                Target::Item(item) => show_item(&access.handle, item, around.json).await,
-            }
-        };
-        let answer = answer.await;
-        access.close().await?;
-        answer
+        let handle = View::open(&around).await?.handle;
+        match ids::target(&handle, &self.id).await? {
+            Target::Run(run) => show_run(&handle, run, around.json).await,
+            Target::Item(item) => show_item(&handle, item, around.json).await,
+        }
     }
 }
 

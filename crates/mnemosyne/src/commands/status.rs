@@ -5,11 +5,11 @@ use mnemosyne_core::role::AgentRole;
 use mnemosyne_core::work::state::ItemState;
 use serde_json::{Map, Value, json};
 
-use crate::access::Access;
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
 use crate::output::{json, line};
 use crate::settings::Surroundings;
+use crate::view::View;
 
 #[derive(Debug, Args)]
 pub(crate) struct Status {}
@@ -17,11 +17,9 @@ pub(crate) struct Status {}
 impl Status {
     pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
         let around = Surroundings::resolve(globals)?;
-        let access = Access::existing(&around).await?;
-        let status = access.handle.status().await;
-        let own = access.own.is_some();
-        access.close().await?;
-        let status = status?;
+        let view = View::open(&around).await?;
+        let status = view.handle.status().await?;
+        let own = !view.live;
         let counts = ItemState::ALL.into_iter().map(|state| (state, status.counts[state.index()]));
         if around.json {
             let items: Map<String, Value> =

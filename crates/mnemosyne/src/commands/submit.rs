@@ -13,6 +13,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{json, line, say};
 use crate::plan_file::{PlanArgs, SubmitArgs};
 use crate::settings::Surroundings;
+use mnemosyne_core::text::counted;
 
 #[derive(Debug, Args)]
 pub(crate) struct Submit {
@@ -50,7 +51,8 @@ impl Submit {
         if existing {
             say(format!("run {run} exists already; --new starts another one"));
         } else if access.own.is_some() {
-            say(format!("{items} items are stored; they start with the next node (`mnemosyne up`)"));
+            let stored = if items == 1 { "is stored; it starts" } else { "are stored; they start" };
+            say(format!("{} {stored} with the next node (`mnemosyne up`)", counted(items, "item")));
         }
         Ok(Exit::Success)
     }

@@ -12,6 +12,7 @@ use crate::failure::{Exit, Failure, chain};
 use crate::output::say;
 use crate::settings::Surroundings;
 use crate::signals::Interruptions;
+use mnemosyne_core::text::counted;
 
 /// How long `down` waits for the node to be gone.
 const DOWN_MAX: Duration = Duration::from_secs(60);
@@ -39,7 +40,7 @@ impl Up {
         node.serve()?;
         let slots = &node.handle().status().await?.nodes;
         let slots: u32 = slots.iter().map(|node| node.facts.slots[3]).sum();
-        say(format!("node is up: {slots} executors, data in {}", around.data_dir.display()));
+        say(format!("node is up: {}, data in {}", counted(slots, "executor"), around.data_dir.display()));
         let kind = tokio::select! {
             () = interruptions.next() => StopKind::HandOver,
             ended = node.ended() => match ended {
@@ -50,6 +51,7 @@ impl Up {
         let running = node.close(kind).await.map_err(|error| Failure::unavailable(chain(&error)))?;
         match running {
             0 => say("node is down"),
+            1 => say("node is down; 1 agent goes on and is picked up by the next node"),
             running => say(format!("node is down; {running} agents go on and are picked up by the next node")),
         }
         Ok(Exit::Success)
@@ -59,7 +61,9 @@ impl Up {
 impl Down {
     pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
         let around = Surroundings::resolve(globals)?;
-        let Some(handle) = connect(&around).await? else {
+        let found = connect(&around).await;
+        let found = found.map_err(|error| Failure::not_reached(&around.data_dir, &error))?;
+        let Some(handle) = found else {
             say(format!("no node runs for {}", around.data_dir.display()));
             return Ok(Exit::Success);
         };

@@ -7,13 +7,13 @@ use mnemosyne_core::time::Span;
 
 use super::duration;
 use super::run::report;
-use crate::access::Access;
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
 use crate::ids;
 use crate::output::say;
 use crate::progress::Progress;
 use crate::settings::Surroundings;
+use crate::view::View;
 
 #[derive(Debug, Args)]
 pub(crate) struct Wait {
@@ -27,17 +27,15 @@ pub(crate) struct Wait {
 impl Wait {
     pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
         let around = Surroundings::resolve(globals)?;
-        let access = Access::existing(&around).await?;
-        let answer = self.wait(&around, &access).await;
-        access.close().await?;
-        answer
+        let view = View::open(&around).await?;
+        self.wait(&around, &view).await
     }
 
-    async fn wait(&self, around: &Surroundings, access: &Access) -> Result<Exit, Failure> {
-        let handle = &access.handle;
+    async fn wait(&self, around: &Surroundings, node: &View) -> Result<Exit, Failure> {
+        let handle = &node.handle;
         let run = ids::run(handle, &self.run).await?;
         let view = handle.run(run).await?;
-        if view.result.is_none() && access.own.is_some() {
+        if view.result.is_none() && !node.live {
             return Err(Failure::unavailable(format!(
                 "run {run} is unfinished and no node is running; start one with `mnemosyne up`"
             )));

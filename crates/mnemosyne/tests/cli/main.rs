@@ -17,6 +17,7 @@ mod large;
 mod main_job;
 mod node_killed;
 mod output;
+mod reading;
 mod scheduling;
 mod signals;
 mod timing;

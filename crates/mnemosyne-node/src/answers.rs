@@ -1,0 +1,120 @@
+//! Answers that need nothing but the state and what agents wrote: the same from a running node and from the disk.
+
+use std::io;
+use std::path::Path;
+
+use mnemosyne_agents::{OutputReader, Stream};
+use mnemosyne_control::{Answer, Found, Output, OutputQuery, OutputStream, Request};
+use mnemosyne_core::event::EventRecord;
+use mnemosyne_core::id::{FencingToken, ItemId, RunId};
+use mnemosyne_core::orchestration::Orchestration;
+use mnemosyne_core::reply::{Refusal, Reply};
+use mnemosyne_core::time::Stamp;
+use mnemosyne_persistence::History;
+
+use crate::process::ProcessRunner;
+
+/// Items of one answer.
+const ITEMS_MAX: usize = 100_000;
+/// Events of one answer.
+pub(crate) const EVENTS_MAX: usize = 100_000;
+/// Bytes of output of one answer.
+const OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Candidates that are named when an id is not unique.
+const CANDIDATES_MAX: usize = 10;
+
+/// Answers a question about the state; none when it asks for something else.
+pub(crate) fn of_state(state: &Orchestration, now: Stamp, request: &Request) -> Option<Answer> {
+    Some(match request {
+        Request::Find(text) => Answer::Found(find(state, text)),
+        Request::Items(filter) => {
+            let mut filter = filter.clone();
+            filter.limit = filter.limit.min(ITEMS_MAX);
+            Answer::Items(state.items(&filter))
+        }
+        Request::Item(item) => or_refused(state.detail(*item), |detail| Answer::Item(Box::new(detail))),
+        Request::Why(item) => or_refused(state.why(*item), Answer::Why),
+        Request::Run(run) => or_refused(state.run_view(*run), Answer::Run),
+        Request::Runs(limit) => Answer::Runs(state.runs(*limit)),
+        Request::Status => {
+            let mut status = state.status();
+            // The time of the log stands still while nothing happens.
+            status.now = status.now.max(now);
+            Answer::Status(Box::new(status))
+        }
+        _ => return None,
+    })
+}
+
+/// Events after a number, as far as the history has them.
+pub(crate) fn events(history: &History, after: u64, limit: usize) -> Result<Vec<EventRecord>, String> {
+    let read = history.read(after + 1, limit.min(EVENTS_MAX)).map_err(|error| error.to_string())?;
+    let decode = |(_, bytes): (u64, Vec<u8>)| postcard::from_bytes(&bytes).map_err(|error| error.to_string());
+    read.into_iter().map(decode).collect()
+}
+
+/// The attempt whose output is asked for: its token, and whether it has ended.
+pub(crate) fn attempt_of(
+    state: &Orchestration,
+    query: &OutputQuery,
+) -> Result<Result<(FencingToken, bool), String>, Refusal> {
+    let detail = state.detail(query.item)?;
+    let attempt = match query.attempt {
+        None => detail.history.last(),
+        Some(number) => detail.history.iter().find(|attempt| attempt.attempt == number),
+    };
+    let item = query.item;
+    Ok(attempt.map(|attempt| (attempt.token, attempt.ended_at.is_some())).ok_or_else(|| match query.attempt {
+        None => format!("item {item} has not been started yet"),
+        Some(number) => format!("item {item} has no attempt {number}"),
+    }))
+}
+
+/// A part of what an attempt wrote; `ended` says that it is over.
+pub(crate) fn output(
+    attempts: &Path,
+    token: FencingToken,
+    ended: bool,
+    query: &OutputQuery,
+) -> io::Result<Output> {
+    let dir = ProcessRunner::folder(attempts, query.item, token.0);
+    let stream = match query.stream {
+        OutputStream::Stdout => Stream::Stdout,
+        OutputStream::Stderr => Stream::Stderr,
+    };
+    let limit = query.limit.min(OUTPUT_BYTES_MAX);
+    let chunk = OutputReader::new(&dir, stream).read_from(query.offset, limit)?;
+    let next_offset = chunk.end();
+    let dropped = chunk.start.saturating_sub(query.offset);
+    let ended = ended && chunk.bytes.is_empty();
+    Ok(Output { bytes: chunk.bytes, dropped, next_offset, ended })
+}
+
+pub(crate) fn or_refused<T>(found: Result<T, Refusal>, answer: impl FnOnce(T) -> Answer) -> Answer {
+    match found {
+        Ok(found) => answer(found),
+        Err(refusal) => Answer::Reply(Reply::Refused(refusal)),
+    }
+}
+
+/// What a text stands for: a run id or the beginning of one, and behind it
+/// `.ORDINAL` or `/NAME` for an item.
+fn find(state: &Orchestration, text: &str) -> Found {
+    let (run, item) = match text.split_once(['.', '/']) {
+        Some((run, item)) => (run, Some(item)),
+        None => (text, None),
+    };
+    let runs = match run.parse::<RunId>() {
+        Ok(run) if state.run_view(run).is_ok() => vec![run],
+        _ if run.is_empty() => Vec::new(),
+        _ => state.runs_by_prefix(run, CANDIDATES_MAX),
+    };
+    let run = match runs[..] {
+        [] => return Found::Nothing,
+        [run] => run,
+        _ => return Found::Several(runs),
+    };
+    let Some(item) = item else { return Found::Run(run) };
+    let by_ordinal = format!("{run}.{item}").parse::<ItemId>().ok().filter(|id| state.detail(*id).is_ok());
+    by_ordinal.or_else(|| state.item_by_name(run, item)).map_or(Found::Nothing, Found::Item)
+}

@@ -1,0 +1,80 @@
+//! Looks at the work of a data directory: through the node that runs for it, or, when none does, through what is on
+//! disk. Looking starts nothing and writes nothing.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use mnemosyne_control::Handle;
+use mnemosyne_node::Viewer;
+
+use crate::access::connect;
+use crate::failure::{Exit, Failure};
+use crate::settings::Surroundings;
+
+/// How long to wait for a node that is starting or ending.
+const TURNOVER_MAX: Duration = Duration::from_secs(10);
+/// Time between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// Something that answers questions.
+pub(crate) struct View {
+    /// Who answers.
+    pub(crate) handle: Handle,
+    /// Whether that is a running node.
+    pub(crate) live: bool,
+}
+
+impl View {
+    /// Asks the running node, or reads the disk.
+    pub(crate) async fn open(around: &Surroundings) -> Result<Self, Failure> {
+        if !around.data_dir.is_dir() {
+            return Err(Failure::no_data_dir(&around.data_dir));
+        }
+        let deadline = Instant::now() + TURNOVER_MAX;
+        loop {
+            let refused = match connect(around).await {
+                Ok(Some(handle)) => return Ok(Self { handle, live: true }),
+                Ok(None) => None,
+                // Somebody else's node, or what is left of one: whoever may read the files needs no more.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Some(error),
+                Err(error) => return Err(Failure::not_reached(&around.data_dir, &error)),
+            };
+            match read(around).await {
+                Ok(viewer) => return Ok(Self { handle: viewer.into_handle(), live: false }),
+                Err(failure) if !failure.locked => return Err(failure),
+                Err(failure) => {
+                    if let Some(error) = refused {
+                        return Err(Failure::not_reached(&around.data_dir, &error));
+                    }
+                    // Another process holds the directory but does not answer: it starts or ends.
+                    if Instant::now() >= deadline {
+                        return Err(failure);
+                    }
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            }
+        }
+    }
+
+    /// Asks the node if one has come up meanwhile.
+    pub(crate) async fn look_for_node(&mut self, around: &Surroundings) {
+        // Whatever keeps it from answering, the next look may succeed.
+        if !self.live
+            && let Ok(Some(handle)) = connect(around).await
+        {
+            *self = Self { handle, live: true };
+        }
+    }
+}
+
+/// Reads what is on disk.
+pub(crate) async fn read(around: &Surroundings) -> Result<Viewer, Failure> {
+    let path = around.data_dir.clone();
+    let read = tokio::task::spawn_blocking(move || Viewer::open(&path)).await;
+    let read = read.map_err(|error| Failure::unavailable(error.to_string()))?;
+    read.map_err(|error| {
+        let failure = Failure::from(error);
+        let place = format!(" (in {})", around.data_dir.display());
+        if failure.exit == Exit::Damaged { Failure { text: failure.text + &place, ..failure } } else { failure }
+    })
+}

@@ -1,0 +1,161 @@
+//! Looking while no node runs: everything is told, and no byte is changed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::support::plan::{does, plan};
+use crate::support::{Scene, wait_until};
+
+/// Content, size, mode and times of everything in a folder, itself included. When it was last read does not count.
+fn state(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, u64, u32, i64, i64, i64, i64)> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(path) = open.pop() {
+        let metadata = fs::symlink_metadata(&path).expect("it was listed");
+        let content = if metadata.is_file() { fs::read(&path).expect("a file") } else { Vec::new() };
+        if metadata.is_dir() {
+            open.extend(fs::read_dir(&path).expect("a folder").flatten().map(|entry| entry.path()));
+        }
+        let (changed, at) = (metadata.ctime(), metadata.ctime_nsec());
+        let of_file = (metadata.len(), metadata.mode(), metadata.mtime(), metadata.mtime_nsec(), changed, at);
+        found.insert(path, (content, of_file.0, of_file.1, of_file.2, of_file.3, of_file.4, of_file.5));
+    }
+    found
+}
+
+/// Every command that only looks, with the beginning of what it prints in this scene.
+fn looks(scene: &Scene) -> Vec<String> {
+    let run = scene.line("ps --json").exits(0).json()[0]["run"].as_str().expect("a run").to_owned();
+    let mut commands: Vec<String> =
+        ["ps", "ps --all", "ps --json", "status", "status --json", "doctor", "events", "events --json"]
+            .map(str::to_owned)
+            .to_vec();
+    for (command, id) in
+        [("show", "a"), ("show", "b"), ("why", "a"), ("why", "b"), ("logs", "a"), ("logs --stderr", "a")]
+    {
+        commands.push(format!("{command} {run}/{id}"));
+    }
+    commands.extend([format!("show {run}"), format!("show {run}/a --json"), format!("ps {run}")]);
+    commands
+}
+
+#[test]
+fn looking_changes_no_byte_and_no_time() {
+    let scene = Scene::new();
+    let long = "x".repeat(40_000);
+    let wait = format!("wait-for:{}", scene.at("go"));
+    scene.write(
+        "plan.yaml",
+        plan([
+            ("a", does([format!("output-json:{{\"x\": \"{long}\"}}"), "stdout:hello".to_owned()])),
+            ("b", format!("{}, needs: [a]", does([wait]))),
+            ("c", format!("{}, needs: [b]", does(["exit:0"]))),
+        ]),
+    );
+    let run = scene.spawn(["run", "plan.yaml"]);
+    wait_until("the second item to run", || scene.agents().len() == 1);
+    run.kill();
+    // What a power cut may leave behind.
+    let data = scene.data_dir();
+    let segment = data.join("log/00000000000000000001.seg");
+    let mut bytes = fs::read(&segment).expect("a file");
+    let end = bytes.iter().rposition(|byte| *byte != 0).expect("it is not empty").next_multiple_of(8) + 8;
+    bytes[end..end + 4].copy_from_slice(b"MnFr");
+    fs::write(&segment, bytes).expect("a file");
+    for leftover in ["snapshots/00000000000000000009.tmp", "blobs/new/0", "log/prepared.tmp", "history/new.tmp"]
+    {
+        fs::write(data.join(leftover), "left over").expect("a file");
+    }
+
+    let before = state(&data);
+    for command in looks(&scene) {
+        let outcome = scene.line(&command).exits(0);
+        assert!(!outcome.stdout.is_empty(), "`{command}` tells something");
+        let after = state(&data);
+        let changed: Vec<&PathBuf> =
+            after.keys().filter(|path| before.get(*path) != after.get(*path)).collect();
+        assert!(changed.is_empty() && before.len() == after.len(), "`{command}` changed {changed:?}");
+    }
+    assert_eq!(scene.line("ps").exits(0).stdout.lines().count(), 3, "heading, running, pending");
+    assert!(scene.show("a")["outputs"]["x"].as_str().is_some_and(|x| x.len() == long.len()), "also of a blob");
+    let doctor = scene.line("doctor").exits(0).stdout;
+    assert!(doctor.contains("the last 4 bytes were being written"), "{doctor}");
+    assert!(before == state(&data));
+
+    scene.touch("go");
+    scene.line("run plan.yaml").exits(0).says("continuing run");
+    assert_eq!(scene.item("c")["state"], "succeeded", "whoever looked took nothing away");
+}
+
+#[test]
+fn what_is_told_without_a_node_is_what_the_node_told() {
+    let scene = Scene::new();
+    let fails =
+        format!("{}, retry: {{ max_attempts: 2, initial_interval: 0s }}", does(["stderr:oh no", "exit:4"]));
+    let items =
+        [("a", does(["stdout:hello"])), ("b", fails), ("c", format!("{}, needs: [b]", does(["exit:0"])))];
+    let node = scene.up();
+    let run = scene.submit(&plan(items));
+    scene.run(["wait", &run]).exits(1);
+    let commands =
+        ["ps --all", "ps --json", "events --after 0 --json", "show RUN/b", "why RUN/c", "show RUN/b --json"]
+            .map(|command| command.replace("RUN", &run));
+    let tell = || commands.clone().map(|command| scene.line(&command).exits(0).stdout);
+    let told = tell();
+    drop(node);
+    let now = tell();
+    for (index, command) in commands.iter().enumerate() {
+        // The end of the node is an event, too.
+        assert!(now[index].starts_with(&told[index]), "`{command}`\n{}\n{}", told[index], now[index]);
+    }
+}
+
+#[test]
+fn a_folder_that_may_only_be_read_is_read() {
+    let scene = Scene::new();
+    scene.run_plan(&plan([("a", does(["stdout:hello"])), ("b", does(["exit:0"]))])).exits(0);
+    let set = |folder: u32, file: u32| {
+        for path in state(&scene.data_dir()).into_keys() {
+            let mode = if path.is_dir() { folder } else { file };
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("it is ours");
+        }
+    };
+    let commands = looks(&scene);
+    set(0o500, 0o400);
+    let before = state(&scene.data_dir());
+    for command in commands {
+        let outcome = scene.line(&command);
+        // Root may write everywhere; others are told that no node can start.
+        let expected = if command == "doctor" { [0, 1] } else { [0, 0] };
+        assert!(expected.contains(&outcome.exit), "`{command}`: {}{}", outcome.stdout, outcome.stderr);
+    }
+    assert!(before == state(&scene.data_dir()));
+    set(0o700, 0o600);
+}
+
+#[test]
+fn an_empty_folder_is_one_where_nothing_was_run() {
+    let scene = Scene::new();
+    scene.line("ps").exits(2).says("there is no data directory");
+    fs::create_dir(scene.data_dir()).expect("a new folder");
+    scene.line("ps").exits(0).says("no items");
+    assert_eq!(scene.line("ps --json").exits(0).stdout, "[]\n");
+    scene.line("events").exits(0);
+    scene.line("show 1abc").exits(2).says("there is no run or item");
+    assert_eq!(fs::read_dir(scene.data_dir()).expect("a folder").count(), 0);
+    fs::write(scene.data_dir().join("thesis.tex"), "years of work").expect("a file");
+    scene.line("ps").exits(5).says("neither empty nor a data folder").says("thesis.tex");
+}
+
+#[test]
+fn who_follows_finds_the_node_that_comes_up() {
+    let scene = Scene::new();
+    scene.submit(&plan([("a", does(["exit:0"]))]));
+    let mut events = scene.spawn(["events", "-f", "--json", "--after", "0"]);
+    events.wait_said("no node is running; waiting for one");
+    let _node = scene.up();
+    wait_until("the event of the node", || events.printed().contains("WorkItemCompleted"));
+    assert!(events.is_running());
+}
