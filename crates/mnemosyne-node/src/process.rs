@@ -22,11 +22,13 @@ use mnemosyne_core::time::Span;
 use mnemosyne_core::view::Order;
 use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault};
 use mnemosyne_core::work::payload::Payload;
+use mnemosyne_core::work::task::TaskSpec;
 use serde_json::Value;
 
 use crate::fault::{in_full, passes, passing};
 use crate::launch::{AgentDefinition, LaunchError, OUTPUTS_FILE, Surroundings, cookie, prepare};
 use crate::runner::{Report, Runner, Stop, StopKind};
+use crate::schema::OutputsSchema;
 use crate::stores::{PayloadError, Payloads};
 
 /// What the shim gets beyond an agent's grace before it is taken for hung.
@@ -100,7 +102,7 @@ impl ProcessRunner {
         let mut complaint = Complaint::default();
         loop {
             let ended = match self.watch(&order, &dir, &identity, &mut stop).await {
-                Ok(End::Exited(exit)) => self.result_of_exit(&dir, exit),
+                Ok(End::Exited(exit)) => self.result_of_exit(&order, &dir, exit),
                 Ok(End::Idle(span)) => {
                     let message = format!("no output and no use of CPU for {span}").into();
                     return AttemptResult::Failed { fault: Fault::IdleTimeout, message };
@@ -154,7 +156,7 @@ impl ProcessRunner {
             }
         }
         loop {
-            match self.find(dir, &why_again).await {
+            match self.find(order, dir, &why_again).await {
                 Ok(begun) => return begun,
                 Err(error) => {
                     complaint.say(order, "cannot look at the attempt's folder; trying again", &error);
@@ -168,16 +170,16 @@ impl ProcessRunner {
 
     /// What has become of an attempt that is on disk; `why_again` says why it
     /// is repeated when it was not started.
-    async fn find(&self, dir: &Path, why_again: &str) -> io::Result<Begun> {
+    async fn find(&self, order: &Order, dir: &Path, why_again: &str) -> io::Result<Begun> {
         loop {
             return match inspect(dir)? {
                 AttemptOnDisk::Running(identity) => Ok(Begun::Running(identity)),
                 AttemptOnDisk::Exited(record) => {
-                    Ok(Begun::Over(self.result_of_exit(dir, Exit::Finished(record))?))
+                    Ok(Begun::Over(self.result_of_exit(order, dir, Exit::Finished(record))?))
                 }
                 AttemptOnDisk::Lost(identity) => {
                     let exit = wait_exit(dir, &identity, &cookie(dir)).await?;
-                    Ok(Begun::Over(self.result_of_exit(dir, exit)?))
+                    Ok(Begun::Over(self.result_of_exit(order, dir, exit)?))
                 }
                 AttemptOnDisk::Damaged => {
                     let cookie = cookie(dir);
@@ -299,17 +301,17 @@ impl ProcessRunner {
     }
 
     /// What an attempt has come to; an error when that cannot be said before there is room on the disk.
-    fn result_of_exit(&self, dir: &Path, exit: Exit) -> io::Result<AttemptResult> {
+    fn result_of_exit(&self, order: &Order, dir: &Path, exit: Exit) -> io::Result<AttemptResult> {
         match exit {
-            Exit::Finished(record) => self.result_of(dir, &record),
+            Exit::Finished(record) => self.result_of(order, dir, &record),
             Exit::NotStarted { reason } => Ok(interrupted(format!("the shim did not start: {reason}"))),
-            Exit::Lost { reason, .. } => Ok(interrupted(format!("the shim was killed {reason}"))),
+            Exit::Lost { reason, .. } => Ok(interrupted(format!("the shim is gone: {reason}"))),
         }
     }
 
-    fn result_of(&self, dir: &Path, record: &ExitRecord) -> io::Result<AttemptResult> {
+    fn result_of(&self, order: &Order, dir: &Path, record: &ExitRecord) -> io::Result<AttemptResult> {
         Ok(match &record.ending {
-            Ending::ByItself { status: LeaderStatus::Exited(0) } => return self.collect(dir),
+            Ending::ByItself { status: LeaderStatus::Exited(0) } => return self.collect(order, dir),
             Ending::ByItself { status: LeaderStatus::Exited(code) } => {
                 AttemptResult::Failed { fault: Fault::ExitCode(*code), message: last_words(dir) }
             }
@@ -326,21 +328,41 @@ impl ProcessRunner {
         })
     }
 
-    /// Reads the outputs the agent has written.
-    fn collect(&self, dir: &Path) -> io::Result<AttemptResult> {
+    /// Reads the outputs the agent has written, and holds them against the plan's schema.
+    fn collect(&self, order: &Order, dir: &Path) -> io::Result<AttemptResult> {
         let wrong =
             |message: String| Ok(AttemptResult::Failed { fault: Fault::Outputs, message: message.into() });
+        let schema = match self.schema(order) {
+            Ok(schema) => schema,
+            Err(Unprepared::Machine(error)) => return Err(error),
+            Err(Unprepared::Work(error)) => {
+                return Ok(interrupted(format!("the item's task cannot be read: {error}")));
+            }
+        };
         let bytes = match collect_file(dir, Path::new(OUTPUTS_FILE), self.options.outputs_bytes_max) {
-            Ok(None) => return Ok(AttemptResult::Succeeded { outputs: None }),
             Ok(Some(bytes)) => bytes,
+            // `outputs: false` says that there are none.
+            Ok(None) if schema.as_ref().is_none_or(|schema| *schema == Value::Bool(false)) => {
+                return Ok(AttemptResult::Succeeded { outputs: None });
+            }
+            Ok(None) => {
+                return wrong(format!(
+                    "{} wrote no outputs, and its plan asks for some; JSON belongs into the file that MNEMOSYNE_OUTPUT_FILE names",
+                    order.name
+                ));
+            }
             // It must not count as a failure of the work that this process has no file to open just now.
             Err(CollectError::Io { source, .. }) if passes(&source) => return Err(source),
-            Err(error) => return wrong(format!("the outputs cannot be read: {}", in_full(&error))),
+            Err(error) => return wrong(format!("the outputs of {} cannot be read: {}", order.name, in_full(&error))),
         };
         let value: Value = match serde_json::from_slice(&bytes) {
             Ok(value) => value,
-            Err(error) => return wrong(format!("the outputs are not JSON: {error}")),
+            Err(error) => return wrong(format!("the outputs of {} are not JSON: {error}", order.name)),
         };
+        let met = schema.map_or(Ok(()), |schema| OutputsSchema::new(&schema)?.check(&value));
+        if let Err(difference) = met {
+            return wrong(format!("the outputs of {} do not meet their schema: {difference}", order.name));
+        }
         // The work is done and must not be done again, so it waits for room.
         match self.payloads.put(value.to_string().into_bytes()) {
             Ok(outputs) => Ok(AttemptResult::Succeeded { outputs: Some(outputs) }),
@@ -349,6 +371,15 @@ impl ProcessRunner {
                 None => Ok(interrupted(format!("the outputs cannot be stored: {}", in_full(&error)))),
             },
         }
+    }
+}
+
+impl ProcessRunner {
+    /// The JSON Schema of an item's outputs, where its plan gives one.
+    fn schema(&self, order: &Order) -> Result<Option<Value>, Unprepared> {
+        let task: TaskSpec = self.payloads.decode(&order.task).map_err(|error| of_payload(&error))?;
+        let schema = task.outputs_schema.map(|schema| serde_json::from_str(&schema));
+        schema.transpose().map_err(of_work)
     }
 }
 

@@ -87,6 +87,7 @@ impl PlanArgs {
             default_agents: &agents,
             offers: Some(&offers),
             files: &files,
+            schemas: &mnemosyne_node::check_outputs_schema,
         };
         let loaded = load(&Source::new(&document.name, &document.text), &options)?;
         if !loaded.warnings.diagnostics.is_empty() {

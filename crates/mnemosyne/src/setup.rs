@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mnemosyne_core::config::Settings;
-use mnemosyne_core::config::elements::{AgentKind, PromptPassing};
+use mnemosyne_core::config::elements::PromptPassing;
 use mnemosyne_core::id::NodeId;
 use mnemosyne_core::limits::Limits;
 use mnemosyne_core::node::{AgentFacts, NodeFacts};
@@ -88,6 +88,7 @@ fn facts(settings: &Settings) -> NodeFacts {
         agents: settings
             .agents
             .iter()
+            .filter(|(_, agent)| agent.kind.is_run())
             .map(|(name, agent)| AgentFacts {
                 name: name.as_str().into(),
                 capabilities: agent
@@ -128,7 +129,7 @@ fn replicated(settings: &Settings) -> Replicated {
 }
 
 fn process_options(settings: &Settings, stores: &Stores) -> ProcessOptions {
-    let cli = settings.agents.iter().filter(|(_, agent)| agent.kind == AgentKind::Cli);
+    let cli = settings.agents.iter().filter(|(_, agent)| agent.kind.is_run());
     let agents: BTreeMap<String, AgentDefinition> = cli
         .map(|(name, agent)| {
             let definition = AgentDefinition {

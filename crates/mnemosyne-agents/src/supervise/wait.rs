@@ -99,5 +99,5 @@ fn last_words(dir: &Path) -> io::Result<String> {
     let log = read_if_there(dir, SHIM_LOG)?.unwrap_or_default();
     let tail = log.get(log.len().saturating_sub(REASON_BYTES_MAX)..).unwrap_or_default();
     let words = escape_control(tail).trim().to_owned();
-    Ok(if words.is_empty() { "the shim ended without a word".to_owned() } else { words })
+    Ok(if words.is_empty() { "it ended without a word".to_owned() } else { words })
 }

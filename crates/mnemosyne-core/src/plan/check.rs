@@ -1,5 +1,6 @@
 //! What is wrong with a plan although every word of it is right.
 
+pub(crate) use crate::plan::choice::{Choice, able, no_agent};
 use crate::plan::compile::not_supported;
 use crate::plan::elements::action::OutputRead;
 use crate::plan::graph::Graph;
@@ -8,9 +9,10 @@ use crate::plan::limits::{FAILURE_ROOTS_MAX, OUTPUT_LOOK_STEPS, OUTPUT_SEARCH_ST
 use crate::plan::model::{Plan, Shared, Work};
 use crate::plan::offer::{Match, Offers};
 use crate::plan::resolve::{Names, Target};
-use crate::text::{Finding, Findings, Location, did_you_mean, join, name};
-use crate::work::spec::{Condition, Demand, RunSpec};
+use crate::text::{Finding, Findings, Location, join, name};
+use crate::work::spec::{Condition, RunSpec};
 use crate::work::task::Workspace;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Refuses what belongs to the format and is not executed by this version.
@@ -51,38 +53,21 @@ fn shared(shared: &Shared, findings: &mut Findings) {
     }
 }
 
-/// Checks that an agent is defined.
-pub(crate) fn agent_is_known(agent: &str, at: Location, offers: Option<&Offers>, findings: &mut Findings) {
-    let Some(offers) = offers else { return };
-    if offers.agent(agent).is_some() || findings.is_full() {
-        return;
-    }
-    let known = || offers.agents.iter().map(|agent| agent.name.as_str());
-    let help = did_you_mean(agent, known()).unwrap_or_else(|| {
-        if offers.agents.is_empty() {
-            format!("define it as [agents.{agent}] in mnemosyne.toml; `mnemosyne init` finds installed agents")
-        } else {
-            format!("defined are {}", join(known()))
+/// Refuses outputs whose schema is none.
+pub(crate) fn schemas(plan: &Plan, check: &dyn Fn(&Value) -> Result<(), String>, findings: &mut Findings) {
+    for item in &plan.items {
+        let Some(schema) = &item.outputs else { continue };
+        if let Err(problem) = check(&schema.value) {
+            findings.push(
+                Finding::error(
+                    "plan/schema",
+                    format!("the outputs of {} have no valid JSON Schema: {problem}", name(&item.name.text)),
+                )
+                .at(schema.at)
+                .help("write JSON Schema, such as: { type: object, required: [title] }; references only within it"),
+            );
         }
-    });
-    findings.push(
-        Finding::error("plan/unknown-agent", format!("there is no agent {}", name(agent))).at(at).help(help),
-    );
-}
-
-/// Those of the default agents that can meet a demand; all when none can, so
-/// that the refusal of the demand names them.
-pub(crate) fn able(defaults: &[String], demand: &Demand, offers: Option<&Offers>) -> Vec<Box<str>> {
-    let boxed = |names: &mut dyn Iterator<Item = &String>| names.map(|name| Box::from(name.as_str())).collect();
-    let Some(offers) = offers else {
-        return boxed(&mut defaults.iter());
-    };
-    let meets = |agent: &&String| {
-        let alone = Demand { agents: vec![agent.as_str().into()], ..demand.clone() };
-        offers.agent(agent).is_some() && offers.meet(&alone) == Match::Met
-    };
-    let able: Vec<Box<str>> = boxed(&mut defaults.iter().filter(meets));
-    if able.is_empty() { boxed(&mut defaults.iter()) } else { able }
+    }
 }
 
 /// Checks that need the compiled form.

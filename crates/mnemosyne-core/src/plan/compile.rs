@@ -15,6 +15,7 @@ use crate::plan::offer::Offers;
 use crate::plan::resolve::{self, Names};
 use crate::plan::settings::{Settings, Table};
 use crate::plan::vars::{Scope, Vars};
+use crate::role::AgentRole;
 use crate::text::counted;
 use crate::text::{Finding, Findings, Location, name};
 use crate::work::payload::Payload;
@@ -57,6 +58,8 @@ pub struct CompileOptions<'a> {
     pub offers: Option<&'a Offers>,
     /// The content of a `prompt_file`, or why it cannot be read.
     pub files: &'a dyn Fn(&str) -> Result<String, String>,
+    /// Why a value is no JSON Schema that outputs could be held against.
+    pub schemas: &'a dyn Fn(&Value) -> Result<(), String>,
 }
 
 /// A plan that can be submitted.
@@ -78,6 +81,7 @@ pub fn compile(plan: &Plan, options: &CompileOptions<'_>) -> Result<Compiled, Fi
     let instances = Instances::new(plan, &vars, &mut findings);
     let names = Names::new(plan, &instances);
     check::unsupported(plan, &mut findings);
+    check::schemas(plan, options.schemas, &mut findings);
     let is_sound = resolve::check_names(plan, &names, &mut findings);
     let needs = resolve::needs(plan, &names, &instances, &mut findings);
     if instances.len() == 0 && !findings.has_errors() {
@@ -241,7 +245,8 @@ impl<'a> Compiler<'a> {
         settings: Settings<'_>,
         scope: &Scope<'_>,
     ) -> Demand {
-        let role = settings.pick(|shared| shared.role).unwrap_or_default();
+        let asked = settings.pick(|shared| shared.role);
+        let is_prompt = matches!(work.value, Work::Prompt(_) | Work::PromptFile(_));
         let mut capabilities = |given: Option<&Placed<BTreeMap<Box<str>, Box<str>>>>| {
             let mut expanded = BTreeMap::new();
             for (key, word) in given.iter().flat_map(|given| &given.value) {
@@ -255,9 +260,9 @@ impl<'a> Compiler<'a> {
         };
         let requires = capabilities(settings.pick(|shared| shared.requires.as_ref()));
         let prefers = capabilities(settings.pick(|shared| shared.prefers.as_ref()));
-        let mut demand = Demand { role, agents: Vec::new(), requires, prefers };
-        if matches!(work.value, Work::Prompt(_) | Work::PromptFile(_)) {
-            demand.agents = self.agents(item, settings, scope, &demand);
+        let mut demand = Demand { role: asked.unwrap_or_default(), agents: Vec::new(), requires, prefers };
+        if is_prompt {
+            self.agents(item, (settings, asked), scope, &mut demand);
         } else if let Some(agent) = &settings.own().agent {
             self.findings.push(
                 Finding::error(
@@ -271,34 +276,27 @@ impl<'a> Compiler<'a> {
         demand
     }
 
+    /// Says which agents may do it, and which pool they belong to.
     fn agents(
         &mut self,
         item: &Item,
-        settings: Settings<'_>,
+        (settings, asked): (Settings<'_>, Option<AgentRole>),
         scope: &Scope<'_>,
-        demand: &Demand,
-    ) -> Vec<Box<str>> {
+        demand: &mut Demand,
+    ) {
         if let Some(named) = settings.pick(|shared| shared.agent.as_ref()) {
-            let mut agents: Vec<Box<str>> = Vec::new();
+            let mut choice = check::Choice::new(&item.name.text, asked, self.options.offers);
             for agent in &named.value {
                 let Some(text) = self.expander.plain(agent, scope, &mut self.findings) else { continue };
-                check::agent_is_known(&text, agent.at, self.options.offers, &mut self.findings);
-                if !agents.iter().any(|known| **known == *text) {
-                    agents.push(text.into());
-                }
+                choice.add(&text, agent.at, &mut self.findings);
             }
-            return agents;
+            choice.settle(demand, &mut self.findings);
+            return;
         }
-        let defaults = self.options.default_agents;
-        let able: Vec<Box<str>> = check::able(defaults, demand, self.options.offers);
-        if defaults.is_empty() {
-            self.findings.push(
-                Finding::error("plan/no-agent", format!("the item {} has a prompt and no agent", name(&item.name.text)))
-                    .at(item.name.at)
-                    .help("name one: `agent: claude` at the item or under `defaults`, defined as [agents.claude] in mnemosyne.toml"),
-            );
+        demand.agents = check::able(self.options.default_agents, demand, self.options.offers);
+        if demand.agents.is_empty() {
+            self.findings.push(check::no_agent(item, demand.role, self.options.offers));
         }
-        able
     }
 
     fn task(
@@ -329,7 +327,7 @@ impl<'a> Compiler<'a> {
             workdir,
             workspace,
             each: scope.each.map(Value::to_string),
-            outputs_schema: item.outputs.as_ref().map(|schema| schema.to_string()),
+            outputs_schema: item.outputs.as_ref().map(|schema| schema.value.to_string()),
         })
     }
 

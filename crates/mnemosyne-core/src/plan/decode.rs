@@ -132,7 +132,7 @@ fn item(name: Key, node: Node, findings: &mut Findings) -> Item {
         work,
         foreach,
         key: placed_text(fields.take("key")),
-        outputs: fields.take("outputs").map(|node| Box::new(outputs(&node))),
+        outputs: fields.take("outputs").map(|node| Box::new(Placed { value: outputs(&node), at: node.at })),
         phase: fields.take("phase").and_then(|node| {
             let value = phase(node.text()?)?;
             Some(Placed { value, at: node.at })

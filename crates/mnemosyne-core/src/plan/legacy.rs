@@ -41,7 +41,7 @@ const HEAD: &[Field] = &[
     Field::new("description", Shape::Any, "What the plan is for."),
 ];
 
-static TASKS_FORM: Shape = Shape::Object(&Object {
+pub(crate) static TASKS_FORM: Shape = Shape::Object(&Object {
     noun: "a plan of tasks",
     groups: &[HEAD, &[Field::new("tasks", Shape::List { of: &TASK, min: 1, max: ITEMS_MAX }, "The tasks.")]],
 });
@@ -60,7 +60,7 @@ const PHASE: Shape = Shape::Object(&Object {
     ]],
 });
 
-static PHASES_FORM: Shape = Shape::Object(&Object {
+pub(crate) static PHASES_FORM: Shape = Shape::Object(&Object {
     noun: "a plan of phases",
     groups: &[
         HEAD,

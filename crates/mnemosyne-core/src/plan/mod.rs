@@ -15,6 +15,7 @@
 //! [`RunSpec`]: crate::work::spec::RunSpec
 
 mod check;
+mod choice;
 mod compile;
 mod decode;
 mod digest;

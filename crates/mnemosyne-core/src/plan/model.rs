@@ -74,7 +74,7 @@ pub struct Item {
     /// Idempotency key.
     pub key: Option<Placed<Box<str>>>,
     /// JSON Schema of its outputs.
-    pub outputs: Option<Box<serde_json::Value>>,
+    pub outputs: Option<Box<Placed<serde_json::Value>>>,
     /// Phase it belongs to.
     pub phase: Option<Placed<Phase>>,
     /// Paths it has for itself.

@@ -25,6 +25,8 @@ pub struct AgentOffer {
     pub role: AgentRole,
     /// Its capabilities; each may have several words.
     pub capabilities: BTreeMap<String, BTreeSet<String>>,
+    /// Its kind, when this version cannot run agents of that kind.
+    pub not_run: Option<&'static str>,
 }
 
 /// A node of the cluster.
@@ -52,6 +54,11 @@ impl Offers {
     #[must_use]
     pub fn agent(&self, name: &str) -> Option<&AgentOffer> {
         self.agents.iter().find(|agent| agent.name == name)
+    }
+
+    /// The agents that this version can run.
+    pub fn runnable(&self) -> impl Iterator<Item = &AgentOffer> {
+        self.agents.iter().filter(|agent| agent.not_run.is_none())
     }
 
     /// Whether a demand can be met by one of its agents on one node.
@@ -120,6 +127,7 @@ mod tests {
             agents: vec![AgentOffer {
                 name: "claude".into(),
                 role: AgentRole::Executor,
+                not_run: None,
                 capabilities: BTreeMap::from([("lang".into(), BTreeSet::from(["go".into(), "rust".into()]))]),
             }],
             nodes: nodes.map(|labels| labels.iter().map(node).collect()),

@@ -119,7 +119,7 @@ const ITEM_WORDS: &[Field] = &[
     Field::new(
         "outputs",
         Shape::Either(&[Shape::Bool, Shape::Map { noun: "schema keyword", of: &Shape::Any, max: LIST_MAX }]),
-        "JSON Schema of the outputs, or `{ schema: … }` around it.",
+        "JSON Schema of the outputs, or `{ schema: … }` around it; an attempt whose outputs are missing or do not meet it fails.",
     ),
     Field::new(
         "gate",
@@ -140,7 +140,11 @@ const SHARED_WORDS: &[Field] = &[
         Shape::Either(&[NAME, Shape::List { of: &NAME, min: 1, max: AGENTS_PER_ITEM_MAX }]),
         "Agent for prompts, or several in order of preference.",
     ),
-    Field::new("role", Shape::Word(ROLES), "Pool of agents that serves the item."),
+    Field::new(
+        "role",
+        Shape::Word(ROLES),
+        "Pool of agents that serves the item; by default that of its agent, or else the executors.",
+    ),
     Field::new(
         "priority",
         Shape::Int { min: 0, max: PRIORITY_MAX as i64 },

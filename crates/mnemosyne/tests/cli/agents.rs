@@ -67,9 +67,98 @@ fn outputs_reach_dependents_in_arguments_and_environment() {
 }
 
 #[test]
+fn outputs_are_held_against_their_schema() {
+    let scene = Scene::new();
+    let schema = "outputs: { type: object, required: [title], properties: { title: { type: string }, level: { enum: [low, high] } } }";
+    let items = plan([
+        ("good", format!("{}, {schema}", does([r#"output-json:{"title": "x", "level": "low"}"#]))),
+        ("bad", format!("{}, {schema}", does([r#"output-json:{"title": 5, "level": "extreme"}"#]))),
+        ("none", format!("{}, {schema}", does(["exit:0"]))),
+        ("false", format!("{}, outputs: false", does(["exit:0"]))),
+        ("after", format!("{}, needs: [bad]", does(["exit:0"]))),
+    ]);
+    let outcome = scene.run_plan(&items).exits(1);
+    for (name, state) in [
+        ("good", "succeeded"),
+        ("bad", "failed"),
+        ("none", "failed"),
+        ("false", "succeeded"),
+        ("after", "skipped"),
+    ] {
+        assert_eq!(scene.state(name), state, "{name}: {}", outcome.stderr);
+    }
+    assert_eq!(scene.outcomes("bad"), ["failed (outputs not as required)"]);
+    let bad = text(&scene.show("bad")["history"][0]["message"]);
+    assert!(bad.starts_with("the outputs of bad do not meet their schema: "), "{bad}");
+    assert!(bad.contains(r#"at "/level": "extreme" is not one of "low" or "high""#), "{bad}");
+    assert!(bad.contains(r#"at "/title": 5 is not of type "string""#), "{bad}");
+    let none = text(&scene.show("none")["history"][0]["message"]);
+    assert!(none.starts_with("none wrote no outputs") && none.contains("MNEMOSYNE_OUTPUT_FILE"), "{none}");
+    assert_eq!(scene.show("bad")["outputs"], json!(null), "nobody is given what was refused");
+}
+
+#[test]
+fn what_is_no_schema_is_refused_before_anything_is_stored() {
+    for (schema, said) in [
+        ("{ type: strin }", "`a` have no valid JSON Schema: at \"/type\": "),
+        ("{ properties: { x: { minimum: many } } }", "at \"/properties/x/minimum\": "),
+        ("{ $ref: \"https://example.org/schema.json\" }", "https://example.org/schema.json"),
+        ("{ pattern: \"(?=a)b\" }", "no valid JSON Schema"),
+    ] {
+        let scene = Scene::new();
+        scene.write("plan.yaml", plan([("a", format!("run: \"true\", outputs: {schema}"))]));
+        for command in ["plan check plan.yaml", "submit plan.yaml", "run plan.yaml"] {
+            scene.line(command).exits(2).says("error[plan/schema]").says(said).says("plan.yaml:4:");
+        }
+        assert!(!scene.data_dir().exists());
+    }
+}
+
+#[test]
+fn what_this_version_cannot_run_is_refused_with_a_way_out() {
+    let scene = Scene::new();
+    let config = "[agents.far]\nkind = \"http\"\n\n[agents.inside]\nkind = \"builtin\"\n";
+    scene.write("mnemosyne.toml", config);
+    let refused = |words: &str, said: &[&str]| {
+        scene.write("plan.yaml", plan([("a", words)]));
+        for command in ["plan check plan.yaml", "submit plan.yaml", "run plan.yaml"] {
+            let mut outcome = scene.line(command).exits(2);
+            for said in said {
+                outcome = outcome.says(said);
+            }
+        }
+        assert!(!scene.data_dir().exists());
+    };
+    let unsupported =
+        "`a` would go to the agent `far`, which is of kind `http`: not supported yet by this version";
+    refused("prompt: hello, agent: far", &[unsupported, "plan.yaml:4:", "define an agent of kind `cli`"]);
+    refused("prompt: hello", &["no agent is of a kind that this version runs", "plan.yaml:4:"]);
+    let critic = "[agents.critic]\ncommand = [\"true\"]\nrole = \"reviewer\"\n";
+    let worker = "[agents.worker]\ncommand = [\"true\"]\n";
+    scene.write("mnemosyne.toml", format!("{config}\n{critic}\n{worker}"));
+    refused("prompt: hello, agent: far", &[unsupported, "take one of kind `cli`: `critic`, `worker`"]);
+    refused(
+        "prompt: hello, agent: critic, role: executor",
+        &["asks for role `executor`, and the agent `critic` has role `reviewer`", "remove `role`"],
+    );
+    refused("prompt: hello, agent: [worker, critic]", &["have different roles", "name agents of one role"]);
+    scene.write(
+        "plan.yaml",
+        plan([("a", "prompt: hello, agent: [far, worker]"), ("b", "prompt: hi, agent: critic")]),
+    );
+    scene.line("plan check plan.yaml").exits(0).says("warning").says("the others are taken");
+    let explained = scene.line("plan explain plan.yaml").exits(0).stdout;
+    assert!(explained.contains("on worker (executor)"), "{explained}");
+    assert!(explained.contains("on critic (reviewer)"), "an item goes to the pool of its agent: {explained}");
+    scene.write("plan.yaml", plan([("a", "prompt: hello")]));
+    let explained = scene.line("plan explain plan.yaml").exits(0).stdout;
+    assert!(explained.contains("on worker (executor)"), "only those of its role are taken: {explained}");
+}
+
+#[test]
 fn outputs_that_are_no_json_fail_the_item() {
     let scene = Scene::new();
-    scene.run_plan(&plan([("a", does(["output-json:{oops"]))])).exits(1).says("the outputs are not JSON");
+    scene.run_plan(&plan([("a", does(["output-json:{oops"]))])).exits(1).says("the outputs of a are not JSON");
     assert_eq!(scene.state("a"), "failed");
 }
 

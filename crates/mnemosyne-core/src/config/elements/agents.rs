@@ -35,6 +35,14 @@ words! {
     }
 }
 
+impl AgentKind {
+    /// Whether this version can run agents of this kind.
+    #[must_use]
+    pub fn is_run(self) -> bool {
+        self == Self::Cli
+    }
+}
+
 words! {
     /// How the prompt reaches a program.
     PromptPassing {
@@ -90,7 +98,12 @@ impl AgentDefinition {
     /// The agent as plans are checked against it.
     #[must_use]
     pub fn offer(&self, name: &str) -> AgentOffer {
-        AgentOffer { name: name.into(), role: self.role, capabilities: self.capabilities.clone() }
+        AgentOffer {
+            name: name.into(),
+            role: self.role,
+            capabilities: self.capabilities.clone(),
+            not_run: (!self.kind.is_run()).then(|| self.kind.as_str()),
+        }
     }
 
     pub(crate) fn validate(&self, validation: &mut Validation<'_>) {

@@ -178,7 +178,7 @@ fn a_run_is_explained() {
       on claude, requires lang=rust (executor), in the plan's folder
       3 attempts, 1s ×2 up to 1m apart, grace 10s
 
-    … and 1 more items
+    … and 1 more item
     "#);
 }
 
@@ -191,7 +191,7 @@ fn a_graph_is_drawn() {
     level 2
       test  ← build
       docs  ← build
-    … and 1 more items
+    … and 1 more item
 
     digraph "diamond" {
       rankdir=LR; node [shape=box];

@@ -26,6 +26,7 @@ impl World {
         let agent = |name: &str, langs: &[&str]| AgentOffer {
             name: name.into(),
             role: AgentRole::Executor,
+            not_run: None,
             capabilities: BTreeMap::from([(
                 "lang".to_owned(),
                 langs.iter().map(|lang| String::from(*lang)).collect::<BTreeSet<_>>(),
@@ -54,6 +55,10 @@ impl World {
             "p.md" => Ok("from a file".to_owned()),
             _ => Err("no such file".to_owned()),
         };
+        let schemas = |schema: &serde_json::Value| match schema.get("type").and_then(|word| word.as_str()) {
+            Some("strin") => Err("at \"/type\": no such type".to_owned()),
+            _ => Ok(()),
+        };
         let options = CompileOptions {
             purpose: self.purpose,
             vars: &self.vars,
@@ -66,6 +71,7 @@ impl World {
             default_agents: &self.agents,
             offers: Some(&self.offers),
             files: &files,
+            schemas: &schemas,
         };
         load(&Source::new(name, text), &options)
     }
