@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::client::Connection;
 use crate::endpoint::Endpoint;
-use crate::request::{Answer, Found, Output, OutputQuery, Request};
+use crate::request::{Answer, Found, Output, OutputQuery, Performance, Request};
 
 /// A way to talk to a node. Clones talk to the same one.
 #[derive(Clone)]
@@ -160,6 +160,14 @@ impl Handle {
     /// As [`Handle::call`].
     pub async fn status(&self) -> Result<StatusView, CallError> {
         ask!(self, Request::Status, Status).map(|status| *status)
+    }
+
+    /// How the node process does.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn performance(&self) -> Result<Performance, CallError> {
+        ask!(self, Request::Performance, Performance)
     }
 
     /// Events after a number.

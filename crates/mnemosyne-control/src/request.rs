@@ -35,6 +35,8 @@ pub enum Request {
     Runs(usize),
     /// The state in numbers.
     Status,
+    /// How the node process does.
+    Performance,
     /// Events after this number, at most so many.
     Events {
         /// Number of the last event that is known.
@@ -51,6 +53,15 @@ pub enum Request {
         /// Stop the agents.
         stop_agents: bool,
     },
+}
+
+/// How a node process does, as far as it can tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Performance {
+    /// Mean time of making entries of the log durable, in milliseconds.
+    pub event_persist_latency_ms: Option<f64>,
+    /// Bytes of memory it occupies.
+    pub memory_usage_bytes: Option<u64>,
 }
 
 /// Which part of what an attempt wrote.
@@ -122,6 +133,8 @@ pub enum Answer {
     Runs(Vec<RunView>),
     /// To [`Request::Status`].
     Status(Box<StatusView>),
+    /// To [`Request::Performance`].
+    Performance(Performance),
     /// To [`Request::Events`].
     Events(Vec<EventRecord>),
     /// To [`Request::Output`].

@@ -42,6 +42,8 @@ pub struct ItemView {
     pub finished_at: Option<Stamp>,
     /// What went wrong last, in words.
     pub error: Option<String>,
+    /// A failure of it counts as success.
+    pub soft_fail: bool,
 }
 
 /// A work item with everything that is known of it.
@@ -169,7 +171,7 @@ pub struct NodeView {
 /// The whole state in numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusView {
-    /// Log time.
+    /// The time; that of the log unless a node knows a later one.
     pub now: Stamp,
     /// Index of the last applied entry.
     pub applied: u64,
@@ -443,6 +445,7 @@ impl Orchestration {
             started_at: last.and_then(|attempt| attempt.started_at),
             finished_at: item.state.is_terminal().then_some(item.since),
             error: error_of(item),
+            soft_fail: run.policy(item).soft_fail,
         }
     }
 

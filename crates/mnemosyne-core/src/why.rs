@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{ItemId, NodeId};
 use crate::orchestration::Orchestration;
 use crate::reply::Refusal;
+use crate::text::counted;
 use crate::time::{Span, Stamp};
 use crate::work::attempt::StopCause;
 use crate::work::item::{EndReason, ItemRef};
@@ -54,7 +55,7 @@ pub enum Why {
     /// Its attempts are used up.
     Failed { attempts: u16, error: Option<String> },
     /// A dependency did not end as it had to.
-    DependencyEnded { name: Box<str>, was: ItemState },
+    DependencyEnded { name: Box<str>, wanted: Condition, was: ItemState },
     /// A user cancelled it.
     Cancelled { reason: Box<str> },
     /// It waited too long for a slot.
@@ -123,7 +124,9 @@ impl Orchestration {
         match end {
             EndReason::Dependency { item, was } => {
                 let dependency = self.item(ItemRef { run: at.run, position: *item });
-                Why::DependencyEnded { name: dependency.name.clone(), was: *was }
+                let need = self.item(at).needs.iter().find(|need| need.item == *item);
+                let wanted = need.map_or(Condition::Success, |need| need.on);
+                Why::DependencyEnded { name: dependency.name.clone(), wanted, was: *was }
             }
             EndReason::Cancelled { reason } => Why::Cancelled { reason: reason.clone() },
             EndReason::QueueTimeout => Why::QueueTimeout,
@@ -183,10 +186,9 @@ impl Orchestration {
     fn last_error(&self, at: ItemRef) -> Option<String> {
         let attempt = self.item(at).attempts.iter().rev().find(|attempt| attempt.outcome.is_some())?;
         let outcome = attempt.outcome?;
-        Some(match &attempt.message {
-            Some(message) => format!("{outcome}: {message}"),
-            None => outcome.to_string(),
-        })
+        // The last line of what an agent wrote says most; the attempt has all of it.
+        let last = attempt.message.as_deref().and_then(|message| message.trim_end().lines().last());
+        Some(last.map_or_else(|| outcome.to_string(), |last| format!("{outcome}: {}", last.trim())))
     }
 }
 
@@ -200,60 +202,78 @@ fn words(demand: &crate::work::spec::Demand) -> String {
     parts.join(", ")
 }
 
+/// A predicate: what can stand behind the name of the item.
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dependencies { waiting_for, more } => {
-                let names: Vec<String> = waiting_for
-                    .iter()
-                    .map(|(name, on, state)| match on {
-                        Condition::Success => format!("{name} ({state})"),
-                        on => format!("{name} ({state}, wanted: {})", on.as_str()),
-                    })
-                    .collect();
-                write!(f, "waits for {}", names.join(", "))?;
-                if *more > 0 { write!(f, " and {more} more") } else { Ok(()) }
-            }
+            Self::Dependencies { waiting_for, more } => dependencies(f, waiting_for, *more),
             Self::SameKey { holder } => write!(f, "waits for {holder}, which has the same key"),
-            Self::Delay { .. } => f.write_str("its delay is not over"),
+            Self::Delay { .. } => f.write_str("waits until its delay is over"),
             Self::Backoff { attempt, error, .. } => {
                 write!(f, "waits before attempt {attempt}")?;
-                match error {
-                    Some(error) => write!(f, " after: {error}"),
-                    None => Ok(()),
+                error.as_ref().map_or(Ok(()), |error| write!(f, ", because the last one {error}"))
+            }
+            Self::Paused { whole_run: true } => f.write_str("is held, because its run is paused"),
+            Self::Paused { whole_run: false } => f.write_str("is held, because it is paused"),
+            Self::NoNode => f.write_str("waits for a node: none is running"),
+            Self::NoCapableNode { needs } => {
+                write!(f, "waits for a node with {needs}: none that runs has that")
+            }
+            Self::NoSlot { slots: 0, .. } => {
+                f.write_str("waits for a slot: no node has one for its role (node.slots in the configuration)")
+            }
+            Self::NoSlot { used, slots, ahead } => {
+                write!(f, "waits for a slot ({used} of {slots} in use")?;
+                match ahead {
+                    0 => f.write_str(")"),
+                    1 => f.write_str(", 1 item goes first)"),
+                    ahead => write!(f, ", {ahead} items go first)"),
                 }
             }
-            Self::Paused { whole_run: true } => f.write_str("its run is paused"),
-            Self::Paused { whole_run: false } => f.write_str("paused"),
-            Self::NoNode => f.write_str("no node is running"),
-            Self::Draining => f.write_str("every running node drains and takes nothing new"),
-            Self::NoCapableNode { needs } => write!(f, "no running node has {needs}"),
-            Self::NoSlot { used, slots, ahead: 0 } => write!(f, "waits for a slot ({used} of {slots} in use)"),
-            Self::NoSlot { used, slots, ahead } => {
-                write!(f, "waits for a slot ({used} of {slots} in use, {ahead} items go first)")
-            }
+            Self::Draining => f.write_str("waits for a node: every one that runs drains and takes nothing new"),
             Self::GroupLimit { group, max_parallel } => {
-                write!(f, "{group} runs as many as it may (max_parallel {max_parallel})")
+                write!(f, "waits, because {group} runs as many as it may (max_parallel {max_parallel})")
             }
             Self::Starting { node } => write!(f, "is being started on {node}"),
             Self::Running { node, .. } => write!(f, "runs on {node}"),
             Self::Stopping { node, cause } => write!(f, "is being stopped on {node} ({cause})"),
             Self::Succeeded => f.write_str("succeeded"),
             Self::Failed { attempts, error } => {
-                let plural = if *attempts == 1 { "attempt" } else { "attempts" };
-                write!(f, "failed after {attempts} {plural}")?;
-                match error {
-                    Some(error) => write!(f, ": {error}"),
-                    None => Ok(()),
-                }
+                write!(f, "failed after {}", counted(*attempts, "attempt"))?;
+                error.as_ref().map_or(Ok(()), |error| write!(f, "; the last one {error}"))
             }
-            Self::DependencyEnded { name, was } => write!(f, "{name} {}", past(*was)),
-            Self::Cancelled { reason } if reason.is_empty() => f.write_str("cancelled"),
-            Self::Cancelled { reason } => write!(f, "cancelled: {reason}"),
+            Self::DependencyEnded { name, wanted, was } => {
+                write!(f, "needs {name} {}, and that {}", wish(*wanted), past(*was))
+            }
+            Self::Cancelled { reason } if reason.is_empty() => f.write_str("was cancelled"),
+            Self::Cancelled { reason } => write!(f, "was cancelled: {reason}"),
             Self::QueueTimeout => f.write_str("waited for a slot longer than its queue timeout"),
-            Self::Deadline => f.write_str("its deadline passed"),
-            Self::DoneByKey { holder } => write!(f, "{holder} has done it under the same key"),
+            Self::Deadline => f.write_str("had not ended when its deadline passed"),
+            Self::DoneByKey { holder } => write!(f, "has the same key as {holder}, which has done the work"),
         }
+    }
+}
+
+fn dependencies(
+    f: &mut fmt::Formatter<'_>,
+    waiting_for: &[(Box<str>, Condition, ItemState)],
+    more: u64,
+) -> fmt::Result {
+    let each = waiting_for.iter().map(|(name, on, state)| match on {
+        Condition::Success => format!("{name} ({state})"),
+        on => format!("{name} ({state}, wanted: {})", on.as_str()),
+    });
+    write!(f, "waits for {}", each.collect::<Vec<_>>().join(", "))?;
+    if more > 0 { write!(f, " and {more} more") } else { Ok(()) }
+}
+
+/// What must become of a dependency.
+fn wish(wanted: Condition) -> &'static str {
+    match wanted {
+        Condition::Success => "to succeed",
+        Condition::Failure => "to fail",
+        Condition::Done => "to run to an end",
+        Condition::Always => "to end",
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use mnemosyne_consensus::Consensus;
-use mnemosyne_control::{Answer, Endpoint, OutputQuery, Request};
+use mnemosyne_control::{Answer, Endpoint, OutputQuery, Performance, Request};
 use mnemosyne_core::command::{Command, Submission};
 use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::id::ItemId;
@@ -70,6 +70,7 @@ impl NodeEndpoint {
             Request::Blob(hash) => {
                 self.payloads.blob(hash).map(Answer::Blob).map_err(|error| error.to_string())
             }
+            Request::Performance => Ok(Answer::Performance(self.performance())),
             Request::Shutdown { stop_agents } => {
                 let kind = if stop_agents { StopKind::Now } else { StopKind::HandOver };
                 self.shutdown.send_replace(Some(kind));
@@ -80,6 +81,15 @@ impl NodeEndpoint {
                 let answer = self.look(move |state| answers::of_state(state, now, &request)).await?;
                 answer.ok_or_else(|| "this node does not know what is asked".to_owned())
             }
+        }
+    }
+
+    fn performance(&self) -> Performance {
+        let latency = self.consensus.log_stats().fsync_latency;
+        let count = latency.count();
+        Performance {
+            event_persist_latency_ms: (count > 0).then(|| latency.sum().as_secs_f64() * 1e3 / count as f64),
+            memory_usage_bytes: memory_of_this_process(),
         }
     }
 
@@ -147,4 +157,11 @@ impl OutputsBefore for NodeEndpoint {
     fn outputs_before(&self, item: ItemId) -> BoxFuture<'_, NamedOutputs> {
         async move { self.look(move |state| state.outputs_before(item)).await }.boxed()
     }
+}
+
+/// Resident memory, in bytes; none where the system does not say.
+fn memory_of_this_process() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
 }

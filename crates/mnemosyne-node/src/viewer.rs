@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use mnemosyne_consensus::{Applied, Observer, replay};
-use mnemosyne_control::{Answer, Endpoint, Handle, Request};
+use mnemosyne_control::{Answer, Endpoint, Handle, Performance, Request};
 use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_persistence::log::Recovered;
@@ -106,6 +106,7 @@ impl Viewer {
                     output.map(Answer::Output).map_err(|error| error.to_string())
                 }
             },
+            Request::Performance => Ok(Answer::Performance(Performance::default())),
             Request::Blob(hash) => self.blob(BlobId::from_bytes(*hash)).map(Answer::Blob),
             _ => Err("no node is running, and this needs one; start it with `mnemosyne up`".to_owned()),
         }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
+use crate::examples;
 use crate::failure::{Exit, Failure};
 use crate::output::say;
 
@@ -40,29 +41,39 @@ pub(crate) struct Globals {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Write a mnemosyne.toml for this folder
+    #[command(after_help = examples::INIT)]
     Init(commands::init::Init),
     /// Run a plan to its end, showing progress
-    #[command(alias = "orchestrate")]
+    #[command(alias = "orchestrate", after_help = examples::RUN)]
     Run(commands::run::Run),
-    /// Hand a plan over and return at once
+    /// Hand a plan over and return at once; the items start with the next node
+    #[command(after_help = examples::SUBMIT)]
     Submit(commands::submit::Submit),
     /// Wait for the end of a run
+    #[command(after_help = examples::WAIT)]
     Wait(commands::wait::Wait),
-    /// List work items
+    /// List work items: those that are not finished, or all of a run
+    #[command(after_help = examples::PS)]
     Ps(commands::ps::Ps),
-    /// Show a run or an item
+    /// Show all that is known of a run or an item
+    #[command(after_help = examples::SHOW)]
     Show(commands::show::Show),
-    /// Say why an item stands where it stands
+    /// Say in a sentence why an item stands where it stands
+    #[command(after_help = examples::WHY)]
     Why(commands::why::Why),
-    /// Show what an item wrote
+    /// Show what an item wrote to standard output and standard error
+    #[command(after_help = examples::LOGS)]
     Logs(commands::logs::Logs),
-    /// Show what happened
+    /// Show what happened, in order
+    #[command(after_help = examples::EVENTS)]
     Events(commands::events::Events),
     /// End runs or items
+    #[command(after_help = examples::CANCEL)]
     Cancel(commands::change::Cancel),
     /// Reopen runs or items that ended other than well
+    #[command(after_help = examples::RETRY)]
     Retry(commands::change::Retry),
-    /// Start no further attempt of runs or items
+    /// Start no further attempt of runs or items; what runs goes on
     Pause(commands::change::Pause),
     /// Undo a pause
     Resume(commands::change::Resume),
@@ -70,18 +81,23 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Plan(commands::plan::Plan),
     /// Run the node in the foreground
+    #[command(after_help = examples::UP)]
     Up(commands::up::Up),
-    /// End the node that runs here
+    /// End the node that runs here; its agents go on and are picked up by the next one
     Down(commands::up::Down),
     /// Show the node and its work in numbers
     Status(commands::status::Status),
     /// Look at the configuration
     #[command(subcommand)]
     Config(commands::config::Config),
-    /// Look for what could go wrong here
+    /// Look for what could go wrong here; writes nothing
     Doctor(commands::doctor::Doctor),
     /// Print completions for a shell
+    #[command(after_help = examples::COMPLETIONS)]
     Completions(commands::completions::Completions),
+    /// Print the page of all commands
+    #[command(hide = true)]
+    Reference(commands::reference::Reference),
 }
 
 /// Reads the command line, does what it says, and returns the exit code.
@@ -113,6 +129,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Plan(command) => command.run(&globals),
         Command::Config(command) => command.run(&globals),
         Command::Completions(command) => command.run(),
+        Command::Reference(command) => command.run(),
         command => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
@@ -144,7 +161,11 @@ async fn dispatch_async(command: Command, globals: &Globals) -> Result<Exit, Fai
         Command::Down(command) => command.run(globals).await,
         Command::Status(command) => command.run(globals).await,
         Command::Doctor(command) => command.run(globals).await,
-        Command::Init(_) | Command::Plan(_) | Command::Config(_) | Command::Completions(_) => {
+        Command::Init(_)
+        | Command::Plan(_)
+        | Command::Config(_)
+        | Command::Completions(_)
+        | Command::Reference(_) => {
             unreachable!("these need no runtime and were dispatched before")
         }
     }

@@ -27,6 +27,17 @@ pub(crate) enum Exit {
     Interrupted = 130,
 }
 
+/// Every exit code, for the reference.
+pub(crate) const EXIT_CODES: &[(Exit, &str)] = &[
+    (Exit::Success, "everything succeeded"),
+    (Exit::ItemFailed, "some item failed, or the request could not be carried out"),
+    (Exit::Usage, "wrong usage, plan or configuration"),
+    (Exit::Unavailable, "no node, or the node cannot go on"),
+    (Exit::Damaged, "data is damaged or of a newer format"),
+    (Exit::Timeout, "the time limit of a wait has passed"),
+    (Exit::Interrupted, "interrupted; the run can be continued"),
+];
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         let code = match exit {

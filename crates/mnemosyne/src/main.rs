@@ -3,6 +3,7 @@
 mod access;
 mod cli;
 mod commands;
+mod examples;
 mod failure;
 mod ids;
 mod output;

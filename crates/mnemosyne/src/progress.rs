@@ -1,22 +1,27 @@
 //! Progress of a run: a live table on a terminal, plain lines elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use mnemosyne_control::{CallError, Handle};
-use mnemosyne_core::event::Event;
-use mnemosyne_core::id::{ItemId, RunId};
+use mnemosyne_core::event::{Event, EventRecord};
+use mnemosyne_core::id::{FencingToken, ItemId, RunId};
 use mnemosyne_core::time::Stamp;
 use mnemosyne_core::view::{ItemFilter, RunView};
+use mnemosyne_core::work::attempt::Outcome;
 use mnemosyne_core::work::state::ItemState;
 
-use crate::output::{say, shown};
+use crate::output::{fitted, say, shown};
 
 /// Events fetched at a time.
 const EVENTS_AT_ONCE: usize = 10_000;
 /// Shortest time between two drawings of the table.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
+/// Columns of the last words of an agent.
+const WORDS_COLUMNS: usize = 160;
+/// Events of one moment that are looked through for what an attempt's end led to.
+const SAME_MOMENT_MAX: usize = 256;
 /// Running items that the table shows.
 const ROWS_MAX: usize = 12;
 
@@ -65,26 +70,25 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// What has happened to items of the run since the last call.
-    async fn news(&mut self) -> Result<Vec<(Stamp, ItemId, String)>, CallError> {
+    /// What has happened in the run since the last call.
+    async fn news(&mut self) -> Result<Vec<EventRecord>, CallError> {
         let mut news = Vec::new();
         loop {
             let events = self.handle.events(self.seq, EVENTS_AT_ONCE).await?;
             let Some(last) = events.last() else { return Ok(news) };
             self.seq = last.seq;
-            for record in events.iter().filter(|record| record.event.run() == Some(self.run)) {
-                if let Some((item, text)) = words(&record.event) {
-                    news.push((record.at, item, text));
-                }
-            }
+            news.extend(events.into_iter().filter(|record| record.event.run() == Some(self.run)));
         }
     }
 
-    async fn show(&mut self, view: &RunView, news: Vec<(Stamp, ItemId, String)>) -> Result<(), CallError> {
+    async fn show(&mut self, view: &RunView, news: Vec<EventRecord>) -> Result<(), CallError> {
         if self.quiet {
             return Ok(());
         }
-        let lines = self.with_names(news).await?;
+        let mut lines = Vec::new();
+        for (record, then) in happenings(&news) {
+            lines.extend(self.line(record, then).await?);
+        }
         if self.screen.live {
             self.draw(view, &lines).await?;
         } else {
@@ -93,19 +97,85 @@ impl<'a> Progress<'a> {
         Ok(())
     }
 
-    async fn with_names(&mut self, lines: Vec<(Stamp, ItemId, String)>) -> Result<Vec<String>, CallError> {
-        let mut texts = Vec::new();
-        for (at, item, text) in lines {
-            if !self.names.contains_key(&item) {
-                let after = item.position.checked_sub(1).map(|before| item.run.item(before));
-                let filter = ItemFilter { run: Some(self.run), after, limit: 1_000, ..ItemFilter::default() };
-                let items = self.handle.items(filter).await?;
-                self.names.extend(items.into_iter().map(|item| (item.id, item.name)));
+    /// The line of something that happened, with what it led to.
+    async fn line(
+        &mut self,
+        record: &EventRecord,
+        then: Option<&EventRecord>,
+    ) -> Result<Option<String>, CallError> {
+        let text = match record.event {
+            Event::WorkItemStarted { .. } => "started".to_owned(),
+            Event::WorkItemEnded { item, state } => self.end(item, state).await?,
+            Event::WorkItemStopping { cause, .. } => format!("is being stopped ({cause})"),
+            // Its end says the same.
+            Event::AttemptEnded { outcome: Outcome::Succeeded, .. } => return Ok(None),
+            Event::AttemptEnded { item, token, outcome } => {
+                self.end_of_attempt((item, token, outcome), record.at, then).await?
             }
-            let name = self.names.get(&item).map_or_else(|| item.to_string(), |name| shown(name));
-            texts.push(format!("{} {name} {text}", clock(at)));
+            Event::WorkItemPaused { on, .. } => if on { "is paused" } else { "is resumed" }.to_owned(),
+            Event::WorkItemReopened { .. } => "is reopened".to_owned(),
+            Event::RunPaused { on, .. } => {
+                let what = if on { "is paused" } else { "is resumed" };
+                return Ok(Some(format!("{} the run {what}", clock(record.at))));
+            }
+            _ => return Ok(None),
+        };
+        let Some(item) = record.event.item() else { return Ok(None) };
+        let name = self.name(item).await?;
+        Ok(Some(format!("{} {name} {text}", clock(record.at))))
+    }
+
+    /// An attempt that did not succeed, why, and what follows from it.
+    async fn end_of_attempt(
+        &mut self,
+        (item, token, outcome): (ItemId, FencingToken, Outcome),
+        at: Stamp,
+        then: Option<&EventRecord>,
+    ) -> Result<String, CallError> {
+        let detail = self.handle.item(item).await?;
+        let attempt = detail.history.iter().find(|attempt| attempt.token == token);
+        let message = attempt.and_then(|attempt| attempt.message.as_deref());
+        // The last line of what an agent wrote; `show` has the others.
+        let last = message.and_then(|message| message.lines().rev().find(|line| !line.trim().is_empty()));
+        let why =
+            last.map_or(String::new(), |last| format!(": {}", fitted(&shown(last.trim()), WORDS_COLUMNS)));
+        let follows = match then.map(|then| &then.event) {
+            Some(Event::WorkItemEnded { state: ItemState::Failed, .. }) if detail.item.soft_fail => {
+                "; this counts as success".to_owned()
+            }
+            Some(Event::WorkItemEnded { state: ItemState::Failed, .. }) => String::new(),
+            Some(Event::WorkItemEnded { state: ItemState::Cancelled, .. }) => {
+                return Ok(shown(&detail.item.reason));
+            }
+            Some(Event::WorkItemEnded { .. }) => format!("; it {}", shown(&detail.item.reason)),
+            Some(Event::WorkItemBackingOff { until, .. }) => format!("; tried again in {}", until.since(at)),
+            _ if outcome.spends_attempt() => "; tried again".to_owned(),
+            _ => "; goes back into the queue".to_owned(),
+        };
+        Ok(format!("{outcome}{why}{follows}"))
+    }
+
+    /// The end of an item that no attempt of its own led to, or that went well.
+    async fn end(&mut self, item: ItemId, state: ItemState) -> Result<String, CallError> {
+        if state == ItemState::Succeeded {
+            return Ok("succeeded".to_owned());
         }
-        Ok(texts)
+        let reason = self.handle.item(item).await?.item.reason;
+        Ok(if state == ItemState::Cancelled {
+            shown(&reason)
+        } else {
+            format!("is {state}: it {}", shown(&reason))
+        })
+    }
+
+    async fn name(&mut self, item: ItemId) -> Result<String, CallError> {
+        if !self.names.contains_key(&item) {
+            let after = item.position.checked_sub(1).map(|before| item.run.item(before));
+            let filter = ItemFilter { run: Some(self.run), after, limit: 1_000, ..ItemFilter::default() };
+            let items = self.handle.items(filter).await?;
+            self.names.extend(items.into_iter().map(|item| (item.id, item.name)));
+        }
+        Ok(self.names.get(&item).map_or_else(|| item.to_string(), |name| shown(name)))
     }
 
     /// Draws the table, with the ends of items scrolling away above it.
@@ -121,6 +191,11 @@ impl<'a> Progress<'a> {
         for item in running {
             let time = item.run_time(now).map_or(String::new(), |span| span.to_string());
             rows.push(format!("  {:<9} {} {time}", item.state.as_str(), shown(&item.name)));
+        }
+        let busy = view.count(ItemState::Running) + view.count(ItemState::Assigned);
+        let more = busy.saturating_sub(u32::try_from(ROWS_MAX).unwrap_or(u32::MAX));
+        if more > 0 {
+            rows.push(format!("  … and {more} more"));
         }
         let ended: Vec<&String> = lines.iter().filter(|line| !line.ends_with(" started")).collect();
         self.screen.redraw(&ended, &rows);
@@ -144,24 +219,31 @@ fn ended(view: &RunView) -> u32 {
     ItemState::ALL.into_iter().filter(|state| state.is_terminal()).map(|state| view.count(state)).sum()
 }
 
-/// The part of a line that says what happened to an item.
-fn words(event: &Event) -> Option<(ItemId, String)> {
-    Some(match event {
-        Event::WorkItemStarted { item, .. } => (*item, "started".to_owned()),
-        Event::WorkItemEnded { item, state } => (*item, state.to_string()),
-        Event::WorkItemStopping { item, cause, .. } => (*item, format!("is being stopped ({cause})")),
-        Event::AttemptEnded { item, outcome, .. } if outcome.spends_attempt() => (*item, outcome.to_string()),
-        Event::AttemptEnded {
-            item,
-            outcome: outcome @ mnemosyne_core::work::attempt::Outcome::Requeued(_),
-            ..
-        } => (*item, format!("{outcome}, goes back into the queue")),
-        Event::WorkItemBackingOff { item, .. } => (*item, "waits before the next attempt".to_owned()),
-        Event::WorkItemPaused { item, on: true } => (*item, "is paused".to_owned()),
-        Event::WorkItemPaused { item, on: false } => (*item, "is resumed".to_owned()),
-        Event::WorkItemReopened { item } => (*item, "is reopened".to_owned()),
-        _ => return None,
-    })
+/// Pairs what happened with what it led to in the same moment: the end of an attempt with the end of its item, or with
+/// the wait before the next attempt. What is told together is told once.
+fn happenings(news: &[EventRecord]) -> Vec<(&EventRecord, Option<&EventRecord>)> {
+    let mut told_before = BTreeSet::new();
+    let mut found = Vec::new();
+    for (index, record) in news.iter().enumerate() {
+        if told_before.remove(&record.seq) {
+            continue;
+        }
+        let then = match record.event {
+            Event::AttemptEnded { item, outcome, .. } if outcome != Outcome::Succeeded => {
+                let same_moment = news[index + 1..].iter().take_while(|next| next.at == record.at);
+                let follows = |next: &&EventRecord| {
+                    let is_end =
+                        matches!(next.event, Event::WorkItemEnded { .. } | Event::WorkItemBackingOff { .. });
+                    is_end && next.event.item() == Some(item)
+                };
+                same_moment.take(SAME_MOMENT_MAX).find(follows)
+            }
+            _ => None,
+        };
+        told_before.extend(then.map(|then| then.seq));
+        found.push((record, then));
+    }
+    found
 }
 
 /// The time of day, UTC.
@@ -185,7 +267,7 @@ impl Screen {
         }
         let width = terminal_width();
         for row in rows {
-            text.extend(row.chars().take(width));
+            text.push_str(&fitted(row, width));
             text.push('\n');
         }
         self.lines = rows.len();

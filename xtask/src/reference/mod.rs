@@ -1,8 +1,9 @@
-//! `cargo xtask gen`: pages of `docs/reference`, made of the tables that the program itself reads by.
+//! `cargo xtask gen`: pages of `docs/reference`, made of what the program itself reads by.
 //!
 //! Tidy compares the pages with what would be written, so a page can be
 //! forgotten for as long as nobody runs `cargo xtask check`, and no longer.
 
+mod cli;
 mod config;
 mod plan;
 
@@ -36,16 +37,20 @@ impl Gen {
 }
 
 /// Every page as it should be.
-pub(crate) fn pages() -> Vec<Page> {
-    vec![
+///
+/// # Errors
+/// When the program that knows its command line cannot be built.
+pub(crate) fn pages() -> Result<Vec<Page>> {
+    Ok(vec![
+        Page { path: "docs/reference/cli.md", text: cli::page()? },
         Page { path: "docs/reference/config.md", text: config::page() },
         Page { path: "docs/reference/plan.md", text: plan::page() },
-    ]
+    ])
 }
 
 /// Writes the pages that are not current.
 pub(crate) fn write(root: &Path) -> Result<()> {
-    for page in pages() {
+    for page in pages()? {
         let file = root.join(page.path);
         if std::fs::read_to_string(&file).is_ok_and(|text| text == page.text) {
             continue;

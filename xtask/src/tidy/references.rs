@@ -8,7 +8,10 @@ pub(super) const RULE: Rule = Rule {
     name: "generated references are current",
     why: "they are made of the tables the program reads by, and are only true as long as they are made anew.",
     way_out: "run `cargo xtask gen`.",
-    find: |workspace| find(workspace, &pages()),
+    find: |workspace| match pages() {
+        Ok(pages) => find(workspace, &pages),
+        Err(error) => vec![Finding::of(FOLDER, format!("cannot be made: {error:#}"))],
+    },
 };
 
 fn find(workspace: &Workspace, pages: &[Page]) -> Vec<Finding> {

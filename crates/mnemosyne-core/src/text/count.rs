@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 /// A number and its noun, which is given for one.
 #[must_use]
-pub fn counted<N: Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+pub fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
     if count == N::from(1) { format!("1 {noun}") } else { format!("{count} {}", plural(noun)) }
 }
 

@@ -44,7 +44,7 @@ fn conditions_decide_what_runs_after_a_failure() {
     story.fail(id.item(0));
     assert_eq!(story.states(id), [S::Failed, S::Skipped, S::Assigned, S::Assigned, S::Assigned, S::Skipped]);
     let why = story.state.why(id.item(1)).expect("it exists");
-    assert_eq!(why.to_string(), "a failed");
+    assert_eq!(why.to_string(), "needs a to succeed, and that failed");
 }
 
 #[test]

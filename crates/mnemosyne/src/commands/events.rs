@@ -70,7 +70,7 @@ impl Events {
 }
 
 /// An event as JSON: its number, time and name, and its fields beside them.
-fn event_json(record: &EventRecord) -> Value {
+pub(crate) fn event_json(record: &EventRecord) -> Value {
     let mut value = json!({ "seq": record.seq, "at": record.at, "event": record.event.name() });
     if let Ok(Value::Object(variant)) = serde_json::to_value(record.event) {
         for (_, fields) in variant {

@@ -9,6 +9,7 @@ pub(crate) mod init;
 pub(crate) mod logs;
 pub(crate) mod plan;
 pub(crate) mod ps;
+pub(crate) mod reference;
 pub(crate) mod run;
 pub(crate) mod show;
 pub(crate) mod status;

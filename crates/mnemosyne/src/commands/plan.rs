@@ -4,6 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use mnemosyne_core::plan::{Explanation, Purpose, dot, mermaid, plan_schema, tree};
 
 use crate::cli::Globals;
+use crate::examples;
 use crate::failure::{Exit, Failure};
 use crate::output::{json, line};
 use crate::plan_file::PlanArgs;
@@ -16,12 +17,15 @@ const SHOWN_MAX: usize = 1_000;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plan {
     /// Look for mistakes
+    #[command(after_help = examples::CHECK)]
     Check(PlanOnly),
     /// Draw who waits for whom
+    #[command(after_help = examples::GRAPH)]
     Graph(Graph),
     /// Say what each item will do, and in which order
     Explain(PlanOnly),
-    /// Print the JSON Schema of plan files
+    /// Print the JSON Schema of plan files, for editors
+    #[command(after_help = examples::SCHEMA)]
     Schema,
 }
 

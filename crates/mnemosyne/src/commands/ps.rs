@@ -8,10 +8,13 @@ use mnemosyne_core::work::state::ItemState;
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
 use crate::ids;
-use crate::output::{Table, json, say, shown};
+use crate::output::{Table, fitted, json, say, shown};
 use crate::settings::Surroundings;
 use crate::view::View;
 
+/// Columns of a name and of a reason; `show` and JSON have the whole.
+pub(crate) const NAME_COLUMNS: usize = 40;
+pub(crate) const REASON_COLUMNS: usize = 80;
 /// Items of one answer.
 const PAGE: usize = 50_000;
 
@@ -79,14 +82,14 @@ impl Ps {
         }
         let mut table = Table::new(&["ID", "NAME", "STATE", "PRI", "TRY", "REASON"]);
         for item in &items {
-            let reason = item.error.as_deref().unwrap_or(&item.reason);
+            let reason = super::show::reason(item);
             table.row(vec![
                 item.id.to_string(),
-                shown(&item.name),
+                fitted(&shown(&item.name), NAME_COLUMNS),
                 item.state.to_string(),
                 item.priority.to_string(),
                 item.attempts.to_string(),
-                shown(reason).chars().take(80).collect(),
+                fitted(&shown(&reason), REASON_COLUMNS),
             ]);
         }
         table.print();

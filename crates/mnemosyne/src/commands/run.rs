@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::duration;
+use super::show::reason;
 use crate::access::Access;
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure, chain};
@@ -266,8 +267,14 @@ pub(crate) async fn report(handle: &Handle, view: &RunView, as_json: bool) -> Re
         let states = vec![ItemState::Failed, ItemState::Expired];
         let filter = ItemFilter { run: Some(view.id), states, after: None, limit: FAILED_SHOWN_MAX };
         for item in handle.items(filter).await? {
-            let why = item.error.unwrap_or(item.reason);
-            say(format!("{} {} {}: {}", item.id, shown(&item.name), item.state, shown(&why)));
+            let why = reason(&item);
+            let state =
+                if item.state == ItemState::Failed { String::new() } else { format!("{}: it ", item.state) };
+            say(format!("{} {} {state}{}", item.id, shown(&item.name), shown(&why)));
+        }
+        let bad = view.count(ItemState::Failed) + view.count(ItemState::Expired);
+        if let Some(more) = bad.checked_sub(FAILED_SHOWN_MAX as u32).filter(|more| *more > 0) {
+            say(format!("… and {more} more; `mnemosyne ps {} --state failed,expired` lists them", view.id));
         }
         say(format!("{} in {took}", summary(view)));
     }

@@ -4,18 +4,23 @@ use clap::Args;
 use mnemosyne_control::Handle;
 use mnemosyne_core::command::Target;
 use mnemosyne_core::id::{ItemId, RunId};
+use mnemosyne_core::text::counted;
 use mnemosyne_core::view::{AttemptView, ItemDetail, ItemFilter, ItemView};
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::state::ItemState;
 use serde_json::{Value, json};
 
+use super::ps::{NAME_COLUMNS, REASON_COLUMNS};
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
 use crate::ids;
-use crate::output::{json, line, shown};
+use crate::output::{Table, fitted, json, line, shown};
 use crate::progress::summary;
 use crate::settings::Surroundings;
 use crate::view::View;
+
+/// Items of a run that are listed.
+const ITEMS_SHOWN_MAX: usize = 1_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct Show {
@@ -63,14 +68,46 @@ async fn show_run(handle: &Handle, run: RunId, as_json: bool) -> Result<Exit, Fa
         line(format!("finished   {} (after {})", finished.to_rfc3339(), finished.since(view.created_at)));
     }
     line(summary(&view));
-    let filter = ItemFilter { run: Some(run), limit: 1_000, ..ItemFilter::default() };
+    if view.paused {
+        line(format!("it is paused; `mnemosyne resume {run}` lets it go on"));
+    }
+    line("");
+    let filter = ItemFilter { run: Some(run), limit: ITEMS_SHOWN_MAX, ..ItemFilter::default() };
+    let mut table = Table::new(&["ITEM", "NAME", "STATE", "REASON"]);
     for item in handle.items(filter).await? {
-        let reason = item.error.as_deref().unwrap_or(&item.reason);
-        line(
-            format!("  {:<14} {:<11} {} {}", item.id, item.state, shown(&item.name), shown(reason)).trim_end(),
-        );
+        table.row(vec![
+            item.id.to_string(),
+            fitted(&shown(&item.name), NAME_COLUMNS),
+            item.state.to_string(),
+            fitted(&shown(&reason(&item)), REASON_COLUMNS),
+        ]);
+    }
+    table.print();
+    let more = (view.items() as usize).saturating_sub(ITEMS_SHOWN_MAX);
+    if more > 0 {
+        line(format!("… and {}; `mnemosyne ps {run}` lists all", counted(more, "more item")));
     }
     Ok(Exit::Success)
+}
+
+/// What there is to say about the state of an item: what went wrong, or what it waits for.
+pub(crate) fn reason(item: &ItemView) -> String {
+    let soft = item.soft_fail && item.state == ItemState::Failed;
+    match &item.error.as_deref().map(last_line) {
+        Some(error) if soft => format!("{error}; this counts as success"),
+        // What keeps it now says more than what went wrong before.
+        Some(error) if item.state.is_terminal() && item.reason.is_empty() => error.clone(),
+        Some(error) if item.state == ItemState::Failed => error.clone(),
+        _ => item.reason.clone(),
+    }
+}
+
+/// Of an error with several lines, what it is and the last of them.
+fn last_line(error: &str) -> String {
+    match (error.split_once(": "), error.trim_end().lines().last()) {
+        (Some((what, message)), Some(last)) if message.contains('\n') => format!("{what}: {}", last.trim()),
+        _ => error.to_owned(),
+    }
 }
 
 async fn show_item(handle: &Handle, item: ItemId, as_json: bool) -> Result<Exit, Failure> {
@@ -104,6 +141,7 @@ fn detail_json(detail: &ItemDetail, outputs: Value) -> Value {
     value["outputs"] = outputs;
     value["key"] = json!(detail.key);
     value["namespace"] = json!(detail.namespace);
+    value["soft_fail"] = json!(detail.item.soft_fail);
     value["history"] = detail.history.iter().map(attempt_json).collect::<Vec<_>>().into();
     value["completion"] = match detail.completion {
         None => Value::Null,
@@ -131,7 +169,12 @@ fn print(detail: &ItemDetail, outputs: &Value) {
         shown(&detail.run_name),
         shown(&detail.namespace)
     ));
-    let reason = if item.reason.is_empty() { String::new() } else { format!(": {}", shown(&item.reason)) };
+    let soft = item.soft_fail && item.state == ItemState::Failed;
+    let reason = match &*item.reason {
+        "" => String::new(),
+        _ if soft => ", which counts as success (on_failure: soft_fail)".to_owned(),
+        reason => format!(": it {}", shown(reason)),
+    };
     line(format!("state      {}{reason}", item.state));
     line(format!("priority   {}", item.priority));
     if let Some(key) = &detail.key {
@@ -161,7 +204,7 @@ fn print(detail: &ItemDetail, outputs: &Value) {
             "attempt {:<2} {outcome}{took} on {}{agent} (token {})",
             attempt.attempt, attempt.node, attempt.token
         ));
-        if let Some(message) = &attempt.message {
+        for message in attempt.message.iter().flat_map(|message| message.lines()) {
             line(format!("           {}", shown(message)));
         }
     }

@@ -1,15 +1,27 @@
 //! `mnemosyne status`.
 
+use std::collections::BTreeMap;
+use std::time::Instant;
+
 use clap::Args;
+use mnemosyne_control::{Handle, Performance};
+use mnemosyne_core::config::Settings;
+use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::role::AgentRole;
+use mnemosyne_core::text::counted;
+use mnemosyne_core::view::StatusView;
 use mnemosyne_core::work::state::ItemState;
 use serde_json::{Map, Value, json};
 
+use super::events::event_json;
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
 use crate::output::{json, line};
 use crate::settings::Surroundings;
 use crate::view::View;
+
+/// Events in the answer.
+const RECENT_EVENTS: usize = 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct Status {}
@@ -18,45 +30,169 @@ impl Status {
     pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
         let around = Surroundings::resolve(globals)?;
         let view = View::open(&around).await?;
+        let asked = Instant::now();
         let status = view.handle.status().await?;
-        let own = !view.live;
-        let counts = ItemState::ALL.into_iter().map(|state| (state, status.counts[state.index()]));
+        let latency = view.live.then(|| asked.elapsed().as_secs_f64() * 1e3);
         if around.json {
-            let items: Map<String, Value> =
-                counts.map(|(state, count)| (state.to_string(), count.into())).collect();
-            let nodes: Vec<Value> = status
-                .nodes
-                .iter()
-                .map(|node| {
-                    json!({
-                        "id": node.id.to_string(), "running": !own && node.session.is_some(),
-                        "session": node.session.map(|session| session.to_string()),
-                        "slots": roles(node.facts.slots), "used": roles(node.used),
-                    })
-                })
-                .collect();
-            json(&json!({
-                "timestamp": status.now, "queue_status": items, "totals": status.totals, "nodes": nodes,
-                "open_runs": status.open_runs, "oldest_ready_at": status.oldest_ready,
-            }));
+            let settings = &around.config.settings;
+            let snapshot = Snapshot { status: &status, live: view.live, settings };
+            json(&snapshot.json(
+                &recent(&view.handle, &status).await?,
+                view.handle.performance().await?,
+                latency,
+            ));
             return Ok(Exit::Success);
         }
-        line(if own {
-            "node       none is running".to_owned()
-        } else {
-            format!(
-                "node       running, {} sessions",
-                status.nodes.iter().filter(|node| node.session.is_some()).count()
-            )
-        });
-        line(format!("runs       {} unfinished", status.open_runs));
-        for (state, count) in counts.filter(|(_, count)| *count > 0) {
-            line(format!("{:<10} {count}", state.as_str()));
-        }
-        if let Some(oldest) = status.oldest_ready {
-            line(format!("oldest     ready item waits for {}", status.now.since(oldest)));
-        }
+        words(&status, view.live);
         Ok(Exit::Success)
+    }
+}
+
+fn words(status: &StatusView, live: bool) {
+    if live {
+        for node in status.nodes.iter().filter(|node| node.session.is_some()) {
+            let executor = AgentRole::Executor.index();
+            line(format!(
+                "{:<12} {} is running, {} of {} in use",
+                "node",
+                node.id,
+                node.used[executor],
+                counted(node.facts.slots[executor], "executor")
+            ));
+        }
+    } else {
+        line(format!("{:<12} none is running; `mnemosyne up` starts one", "node"));
+    }
+    line(format!("{:<12} {} unfinished", "runs", status.open_runs));
+    let counts = ItemState::ALL.into_iter().map(|state| (state, status.counts[state.index()]));
+    for (state, count) in counts.filter(|(_, count)| *count > 0) {
+        line(format!("{:<12} {count}", state.as_str().replace('_', " ")));
+    }
+    if let Some(oldest) = status.oldest_ready {
+        line(format!("{:<12} ready item waits for {}", "oldest", status.now.since(oldest)));
+    }
+}
+
+/// The latest events, oldest first.
+async fn recent(handle: &Handle, status: &StatusView) -> Result<Vec<EventRecord>, Failure> {
+    let after = status.event_seq.saturating_sub(RECENT_EVENTS as u64);
+    Ok(handle.events(after, RECENT_EVENTS).await?)
+}
+
+/// What programs and dashboards get. What this version does not measure is null, not made up.
+struct Snapshot<'a> {
+    status: &'a StatusView,
+    /// A node answers; otherwise this was read from disk, and nothing runs but agents that were left to their shims.
+    live: bool,
+    settings: &'a Settings,
+}
+
+impl Snapshot<'_> {
+    fn json(&self, recent: &[EventRecord], performance: Performance, latency: Option<f64>) -> Value {
+        let status = self.status;
+        let queue: Map<String, Value> = ItemState::ALL
+            .into_iter()
+            .map(|state| (state.to_string(), status.counts[state.index()].into()))
+            .collect();
+        let totals = status.totals;
+        json!({
+            "timestamp": status.now,
+            "queue_status": queue,
+            "queue_metrics": {
+                "total_submitted": totals.submitted,
+                "total_completed": totals.succeeded,
+                "total_failed": totals.failed,
+                "current_depth": self.depth(),
+                "avg_wait_time_ms": totals.waited_ms.checked_div(totals.granted).unwrap_or(0),
+                "oldest_ready_at": status.oldest_ready,
+            },
+            "totals": totals,
+            "open_runs": status.open_runs,
+            "oldest_ready_at": status.oldest_ready,
+            "agent_status": self.agents(),
+            "recent_events": recent.iter().map(event_json).collect::<Vec<_>>(),
+            "performance": {
+                "event_persist_latency_ms": performance.event_persist_latency_ms,
+                "message_latency_ms": latency,
+                "memory_usage_bytes": performance.memory_usage_bytes,
+            },
+            "nodes": self.nodes(),
+            "pools": self.pools(),
+            "sessions": self.sessions(),
+        })
+    }
+
+    /// Items that are still to be done and do not run yet.
+    fn depth(&self) -> u64 {
+        let waits = |state: &ItemState| {
+            !state.is_terminal() && !matches!(state, ItemState::Assigned | ItemState::Running)
+        };
+        ItemState::ALL.into_iter().filter(waits).map(|state| self.status.counts[state.index()]).sum()
+    }
+
+    /// Slots of a role on all nodes that run, and how many of them are in use.
+    fn slots(&self, role: AgentRole) -> (u32, u32) {
+        let running = self.status.nodes.iter().filter(|node| self.live && node.session.is_some());
+        running.fold((0, 0), |(slots, used), node| {
+            (slots + node.facts.slots[role.index()], used + node.used[role.index()])
+        })
+    }
+
+    fn agents(&self) -> BTreeMap<&'static str, Value> {
+        let agent = |role: AgentRole| {
+            let (slots, used) = self.slots(role);
+            let state = if used > 0 { Some("active") } else { (slots > 0).then_some("idle") };
+            let utilization = (slots > 0).then(|| f64::from(used) / f64::from(slots));
+            let value = json!({
+                "current_state": state, "active": used, "slots": slots, "utilization": utilization,
+                // Not kept by role in this version.
+                "items_handled": null, "success_rate": null, "avg_processing_time_ms": null,
+            });
+            (role.as_str(), value)
+        };
+        AgentRole::ALL.into_iter().map(agent).collect()
+    }
+
+    fn nodes(&self) -> Vec<Value> {
+        let node = |node: &mnemosyne_core::view::NodeView| {
+            let running = self.live && node.session.is_some();
+            json!({
+                "id": node.id.to_string(),
+                "running": running,
+                "state": match (running, node.draining) { (false, _) => "down", (true, true) => "draining", (true, false) => "up" },
+                "session": node.session.map(|session| session.to_string()),
+                "slots": roles(node.facts.slots),
+                "used": roles(node.used),
+            })
+        };
+        self.status.nodes.iter().map(node).collect()
+    }
+
+    /// Pools as they are configured here. They have their maximum size all the time in this version.
+    fn pools(&self) -> Vec<Value> {
+        let pool = |role: AgentRole| {
+            let pool = &self.settings.pools[role.index()];
+            let (slots, used) = self.slots(role);
+            json!({
+                "role": role.as_str(), "min": pool.min_pool_size, "max": pool.max_pool_size,
+                "desired": slots, "active": used, "idle": slots.saturating_sub(used),
+            })
+        };
+        AgentRole::ALL.into_iter().map(pool).collect()
+    }
+
+    /// Sessions that have not ended; one whose node is gone is orphaned.
+    fn sessions(&self) -> Vec<Value> {
+        let session = |node: &mnemosyne_core::view::NodeView| {
+            let state = if self.live { "running" } else { "orphaned" };
+            node.session.map(|session| {
+                json!({
+                    "id": session.to_string(), "node": node.id.to_string(),
+                    "started_at": node.session_since, "state": state,
+                })
+            })
+        };
+        self.status.nodes.iter().filter_map(session).collect()
     }
 }
 

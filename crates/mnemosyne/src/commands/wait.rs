@@ -17,7 +17,7 @@ use crate::view::View;
 
 #[derive(Debug, Args)]
 pub(crate) struct Wait {
-    /// The run
+    /// The run: its id, or any beginning of it that is unique
     run: String,
     /// Give up after this time (90s, 1h30m)
     #[arg(long, value_name = "D", value_parser = duration)]

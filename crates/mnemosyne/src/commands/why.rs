@@ -1,6 +1,7 @@
 //! `mnemosyne why`.
 
 use clap::Args;
+use mnemosyne_core::id::ItemId;
 use mnemosyne_core::why::Why as Reason;
 use serde_json::json;
 
@@ -25,7 +26,7 @@ impl Why {
         let item = ids::item(handle, &self.item).await?;
         let why = match handle.why(item).await? {
             // What is on disk still knows the slots of a node that is gone.
-            Reason::NoSlot { .. } | Reason::NoCapableNode { .. } if !view.live => Reason::NoNode,
+            Reason::NoSlot { .. } | Reason::NoCapableNode { .. } | Reason::Draining if !view.live => Reason::NoNode,
             why => why,
         };
         let detail = handle.item(item).await?.item;
@@ -34,13 +35,30 @@ impl Why {
         if around.json {
             json(&json!({ "id": item, "state": detail.state, "why": why, "text": format!("{why}{left}") }));
         } else {
-            line(format!(
-                "{item} {} is {}: {}{left}",
-                shown(&detail.name),
-                detail.state,
-                shown(&why.to_string())
-            ));
+            let (name, text) = (shown(&detail.name), shown(&why.to_string()));
+            let state = detail.state.as_str().replace('_', " ");
+            line(match &why {
+                // The state is all there is to say.
+                Reason::Succeeded => format!("{item} {name} has succeeded"),
+                Reason::Failed { .. } if detail.soft_fail => {
+                    format!("{item} {name} {text}; this counts as success (on_failure: soft_fail)")
+                }
+                Reason::Failed { .. } | Reason::Cancelled { .. } | Reason::Running { .. } => {
+                    format!("{item} {name} {text}")
+                }
+                _ => format!("{item} {name} is {state}: it {text}{left}{}", way_out(&why, item)),
+            });
         }
         Ok(Exit::Success)
+    }
+}
+
+/// What the user can do about it, where that is one command.
+fn way_out(why: &Reason, item: ItemId) -> String {
+    match why {
+        Reason::NoNode => "; `mnemosyne up` starts one".to_owned(),
+        Reason::Paused { whole_run: true } => format!("; `mnemosyne resume {}` lets it go on", item.run),
+        Reason::Paused { whole_run: false } => format!("; `mnemosyne resume {item}` lets it go on"),
+        _ => String::new(),
     }
 }

@@ -40,15 +40,15 @@ fn nothing_of_a_cancelled_item_is_left_and_its_dependents_follow() {
     let id = scene.id("a");
     scene.run(["cancel", &id, "-m", "wrong branch"]).exits(0).says("1 item cancelled");
     let outcome = run.wait().exits(1);
-    assert!(outcome.stderr.contains("a cancelled"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("a was cancelled: wrong branch"), "{}", outcome.stderr);
     assert!(with_cookie(cookie).is_empty(), "the slot is only free when nothing of it runs");
     assert_eq!(scene.state("a"), "cancelled");
-    assert_eq!(scene.why("a"), "is cancelled: cancelled: wrong branch");
+    assert_eq!(scene.why("a"), "was cancelled: wrong branch");
     assert_eq!(scene.outcomes("a"), ["stopped (cancelled)"]);
     for name in ["needs-success", "needs-done", "further"] {
         assert_eq!(scene.state(name), "cancelled", "{name}");
     }
-    assert_eq!(scene.why("needs-success"), "is cancelled: a was cancelled");
+    assert_eq!(scene.why("needs-success"), "is cancelled: it needs a to succeed, and that was cancelled");
     assert_eq!((scene.state("always").as_str(), scene.state("other").as_str()), ("succeeded", "succeeded"));
     assert!(scene.processes().is_empty());
 }
@@ -122,7 +122,7 @@ fn an_agent_that_runs_without_a_node_is_ended_by_the_cancellation_itself() {
     scene.run(["cancel", &scene.id("a")]).exits(0);
     assert!(with_cookie(cookie).is_empty());
     assert_eq!(scene.state("a"), "cancelled");
-    assert_eq!(scene.why("b"), "is ready: no node is running");
+    assert_eq!(scene.why("b"), "is ready: it waits for a node: none is running; `mnemosyne up` starts one");
     scene.line("run plan.yaml").exits(1).says("continuing run");
     assert_eq!(scene.lines("effects"), ["begun", "b"]);
 }

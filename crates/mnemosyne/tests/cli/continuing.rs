@@ -11,7 +11,7 @@ fn what_is_submitted_without_a_node_starts_with_the_next_one() {
     let effect = does([format!("append:{}:done", scene.at("effects"))]);
     let run = scene.submit(&plan([("a", &effect), ("b", &format!("{effect}, needs: [a]"))]));
     assert_eq!((scene.state("a").as_str(), scene.state("b").as_str()), ("ready", "pending"));
-    assert_eq!(scene.why("a"), "is ready: no node is running");
+    assert_eq!(scene.why("a"), "is ready: it waits for a node: none is running; `mnemosyne up` starts one");
     assert!(scene.lines("effects").is_empty());
     let node = scene.up();
     scene.run(["wait", &run]).exits(0);

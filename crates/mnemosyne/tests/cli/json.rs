@@ -80,9 +80,39 @@ fn status_has_the_names_of_the_snapshot() {
     let scene = Scene::new();
     scene.run_plan(&plan([("a", does(["exit:0"]))])).exits(0);
     let status = scene.json("status");
-    for name in ["timestamp", "queue_status", "nodes"] {
+    let named = ["timestamp", "queue_status", "agent_status", "recent_events", "performance"];
+    for name in named.iter().chain(&["nodes", "pools", "sessions", "queue_metrics"]) {
         assert!(status.get(name).is_some(), "`status --json` has {name}: {status}");
     }
+    assert_eq!(names(&status["agent_status"]), ["executor", "optimizer", "orchestrator", "reviewer"]);
+    let metrics = &status["queue_metrics"];
+    assert_eq!((&metrics["total_submitted"], &metrics["total_completed"]), (&json!(1), &json!(1)));
+    assert_eq!(
+        names(&status["performance"]),
+        ["event_persist_latency_ms", "memory_usage_bytes", "message_latency_ms"]
+    );
+    assert_eq!(
+        status["performance"]["memory_usage_bytes"],
+        Value::Null,
+        "nothing is made up while no node runs"
+    );
+    let events = status["recent_events"].as_array().expect("a list");
+    assert_eq!(events.last().map(|event| &event["event"]), Some(&json!("SessionEnded")));
+    assert_eq!((&status["sessions"], &status["nodes"][0]["state"]), (&json!([]), &json!("down")));
+
+    let node = scene.up();
+    let status = scene.json("status");
+    assert_eq!(status["nodes"][0]["state"], "up");
+    assert_eq!(status["sessions"][0]["state"], "running");
+    assert_eq!(status["agent_status"]["executor"]["current_state"], "idle");
+    for measured in ["event_persist_latency_ms", "memory_usage_bytes", "message_latency_ms"] {
+        assert!(
+            status["performance"][measured].as_f64().is_some_and(|value| value > 0.0),
+            "{measured}: {status}"
+        );
+    }
+    node.kill();
+    assert_eq!(scene.json("status")["sessions"][0]["state"], "orphaned");
     assert!(is_rfc3339_millis(&text(&status["timestamp"])));
 }
 

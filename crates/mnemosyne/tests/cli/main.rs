@@ -18,6 +18,7 @@ mod main_job;
 mod node_killed;
 mod output;
 mod reading;
+mod readme;
 mod scheduling;
 mod signals;
 mod timing;

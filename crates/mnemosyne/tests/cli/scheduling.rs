@@ -24,7 +24,7 @@ fn the_only_slot_goes_to_the_highest_priority() {
     scene.write("urgent.yaml", plan([("urgent", effect("urgent"))]));
     let urgent = scene.line("submit urgent.yaml --priority 9").exits(0).first_line().to_owned();
     assert_eq!(scene.item("urgent")["priority"], 9);
-    assert_eq!(scene.why("low"), "is ready: waits for a slot (1 of 1 in use, 5 items go first)");
+    assert_eq!(scene.why("low"), "is ready: it waits for a slot (1 of 1 in use, 5 items go first)");
     scene.touch("go");
     scene.run(["wait", &run]).exits(0);
     scene.run(["wait", &urgent]).exits(0);
@@ -72,7 +72,8 @@ fn a_paused_item_starts_when_it_is_resumed() {
     scene.run(["pause", &scene.id("a")]).exits(0).says("1 item paused");
     let _node = scene.up();
     scene.wait_state("b", "succeeded");
-    assert_eq!(scene.why("a"), "is paused: paused");
+    let resume = format!("`mnemosyne resume {}` lets it go on", scene.id("a"));
+    assert_eq!(scene.why("a"), format!("is paused: it is held, because it is paused; {resume}"));
     scene.run(["wait", &run, "--timeout", "200ms"]).exits(124);
     assert_eq!(scene.lines("effects"), ["b"]);
     scene.run(["resume", &scene.id("a")]).exits(0).says("1 item resumed");
@@ -95,7 +96,7 @@ fn a_paused_run_lets_go_on_what_runs_and_starts_nothing() {
     scene.run(["pause", &run]).exits(0);
     scene.touch("go");
     scene.wait_state("a", "succeeded");
-    assert_eq!(scene.why("b"), "is paused: its run is paused");
+    assert!(scene.why("b").starts_with("is paused: it is held, because its run is paused; `mnemosyne resume "));
     node.interrupt();
     node.wait().exits(0);
     let _node = scene.up();
@@ -121,8 +122,8 @@ fn what_is_reopened_in_a_paused_run_stays_paused() {
     scene.wait_state("a", "failed");
     scene.run(["pause", &run]).exits(0);
     scene.run(["retry", &scene.id("a")]).exits(0);
-    assert_eq!(scene.why("a"), "is paused: its run is paused");
-    assert_eq!(scene.why("later"), "is paused: its run is paused");
+    assert!(scene.why("a").starts_with("is paused: it is held, because its run is paused; "));
+    assert!(scene.why("later").starts_with("is paused: it is held, because its run is paused; "));
     let mut watcher = scene.spawn(["run", "plan.yaml"]);
     watcher.wait_said(&format!("it is paused; `mnemosyne resume {run}` lets it go on"));
     scene.run(["resume", &run]).exits(0);
@@ -149,21 +150,25 @@ fn why_names_the_one_thing_that_binds() {
         ("review", format!("{ok}, role: reviewer")),
     ]));
     for name in ["hog", "group[x]", "ready", "review"] {
-        assert_eq!(scene.why(name), "is ready: no node is running", "{name}");
+        assert_eq!(
+            scene.why(name),
+            "is ready: it waits for a node: none is running; `mnemosyne up` starts one",
+            "{name}"
+        );
     }
     scene.write("mnemosyne.toml", slots(0));
     let _node = scene.up();
     scene.wait_state("hog", "running");
     scene.wait_state("group[x]", "running");
     let said = |name: &str, text: &str| assert_eq!(scene.why(name), text, "{name}");
-    said("hog", "is running: runs on n1");
-    said("group[y]", "is ready: group runs as many as it may (max_parallel 1)");
-    said("ready", "is ready: waits for a slot (2 of 2 in use)");
-    said("pending", "is pending: waits for hog (running), group[x] (running), group[y] (ready)");
-    said("failure-wanted", "is pending: waits for hog (running, wanted: failure)");
-    said("review", "is ready: no running node has a slot for reviewer");
+    said("hog", "runs on n1");
+    said("group[y]", "is ready: it waits, because group runs as many as it may (max_parallel 1)");
+    said("ready", "is ready: it waits for a slot (2 of 2 in use)");
+    said("pending", "is pending: it waits for hog (running), group[x] (running), group[y] (ready)");
+    said("failure-wanted", "is pending: it waits for hog (running, wanted: failure)");
+    said("review", "is ready: it waits for a node with a slot for reviewer: none that runs has that");
     let delayed = scene.why("delayed");
-    assert!(delayed.starts_with("is scheduled: its delay is not over, 59m"), "{delayed}");
+    assert!(delayed.starts_with("is scheduled: it waits until its delay is over, 59m"), "{delayed}");
     let json = scene.json(&format!("why {}", scene.id("hog")));
     assert_eq!((&json["state"], &json["text"]), (&"running".into(), &"runs on n1".into()));
     scene.run(["cancel", &run]).exits(0);
@@ -188,15 +193,16 @@ fn why_tells_about_waits_and_ends() {
     scene.wait_state("after-failed", "skipped");
     scene.wait_state("done", "succeeded");
     let backs_off = scene.why("backs-off");
-    let begins = "is backing_off: waits before attempt 2 after: failed (exit code 1): try later, ";
+    let begins =
+        "is backing off: it waits before attempt 2, because the last one failed (exit code 1): try later, ";
     assert!(backs_off.starts_with(begins) && backs_off.ends_with(" left"), "{backs_off}");
     let said = |name: &str, text: &str| assert_eq!(scene.why(name), text, "{name}");
-    said("failed", "is failed: failed after 1 attempt: failed (exit code 1)");
-    said("after-failed", "is skipped: failed failed");
-    said("held", "is paused: paused");
-    said("gone", "is cancelled: cancelled: not needed");
+    said("failed", "failed after 1 attempt; the last one failed (exit code 1)");
+    said("after-failed", "is skipped: it needs failed to succeed, and that failed");
+    assert!(scene.why("held").starts_with("is paused: it is held, because it is paused; "));
+    said("gone", "was cancelled: not needed");
     let first = text(&scene.item("done")["id"]);
     scene.write("again.yaml", plan([("again", format!("{}, key: \"k\"", does(["exit:0"])))]));
     scene.line("run again.yaml").exits(0);
-    said("again", &format!("is succeeded: {first} has done it under the same key"));
+    said("again", &format!("is succeeded: it has the same key as {first}, which has done the work"));
 }

@@ -28,7 +28,7 @@ fn ctrl_c_hands_over_and_the_next_run_goes_on() {
     let mut run = at_work(&scene);
     run.interrupt();
     let outcome = run.wait().exits(130).says("interrupted; run").says("run the same plan again");
-    assert!(outcome.stderr.contains("Ctrl-C again stops them"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("Ctrl-C again stops it"), "{}", outcome.stderr);
     assert_eq!(scene.agents().len(), 1, "the agent goes on");
     assert_eq!(scene.state("a"), "running");
     let mut run = scene.spawn(["run", "plan.yaml"]);
@@ -44,7 +44,7 @@ fn ctrl_c_twice_stops_the_agents() {
     let scene = Scene::new();
     let mut run = at_work(&scene);
     run.interrupt();
-    run.wait_said("Ctrl-C again stops them");
+    run.wait_said("Ctrl-C again stops it");
     run.interrupt();
     run.wait().exits(130);
     assert!(scene.processes().is_empty(), "no agent is left");
@@ -102,7 +102,7 @@ fn the_node_in_the_foreground_ends_when_it_is_asked_to() {
     scene.submit(&plan([("a", does([format!("wait-for:{}", scene.at("go"))]))]));
     scene.wait_state("a", "running");
     node.signal(Signal::TERM);
-    node.wait().exits(0).says("1 agents go on");
+    node.wait().exits(0).says("1 agent goes on");
     assert!(!scene.data_dir().join("node.json").exists());
     assert_eq!(scene.agents().len(), 1);
 

@@ -47,23 +47,23 @@ fn help() {
     Commands:
       init         Write a mnemosyne.toml for this folder
       run          Run a plan to its end, showing progress
-      submit       Hand a plan over and return at once
+      submit       Hand a plan over and return at once; the items start with the next node
       wait         Wait for the end of a run
-      ps           List work items
-      show         Show a run or an item
-      why          Say why an item stands where it stands
-      logs         Show what an item wrote
-      events       Show what happened
+      ps           List work items: those that are not finished, or all of a run
+      show         Show all that is known of a run or an item
+      why          Say in a sentence why an item stands where it stands
+      logs         Show what an item wrote to standard output and standard error
+      events       Show what happened, in order
       cancel       End runs or items
       retry        Reopen runs or items that ended other than well
-      pause        Start no further attempt of runs or items
+      pause        Start no further attempt of runs or items; what runs goes on
       resume       Undo a pause
       plan         Look at a plan without running it
       up           Run the node in the foreground
-      down         End the node that runs here
+      down         End the node that runs here; its agents go on and are picked up by the next one
       status       Show the node and its work in numbers
       config       Look at the configuration
-      doctor       Look for what could go wrong here
+      doctor       Look for what could go wrong here; writes nothing
       completions  Print completions for a shell
       help         Print this message or the help of the given subcommand(s)
 
@@ -108,6 +108,12 @@ fn help_of_run() {
           --config <FILE>     The configuration file [default: the nearest mnemosyne.toml upwards] [env: MNEMOSYNE_CONFIG=]
           --namespace <NAME>  Tenant or project of what is submitted [env: MNEMOSYNE_NAMESPACE=]
           --json              Answer in JSON instead of words [env: MNEMOSYNE_JSON=]
+
+    Examples:
+      mnemosyne run plan.yaml                        # again after an interruption: it is continued
+      mnemosyne run plan.yaml --var lang=rust --max-agents 8
+      mnemosyne run -p 'Fix the failing test'        # one prompt for the configured agent
+      mnemosyne run plan.yaml --new --timeout 30m
     = 0
     "#);
 }
@@ -176,19 +182,75 @@ fn progress_without_a_terminal_is_a_line_for_each_thing_that_happens() {
     ! TIME fetch started
     ! TIME fetch succeeded
     ! TIME build started
-    ! TIME build failed (exit code 1)
-    ! TIME build waits before the next attempt
+    ! TIME build failed (exit code 1); tried again in SPAN
     ! TIME build started
     ! TIME build succeeded
     ! TIME test started
-    ! TIME test failed (exit code 3)
-    ! TIME test failed
-    ! TIME ship skipped
+    ! TIME test failed (exit code 3): one test failed
+    ! TIME ship is skipped: it needs test to succeed, and that failed
     ! TIME tell started
     ! TIME tell succeeded
-    ! RUN.3 test failed: failed (exit code 3): one test failed
+    ! RUN.3 test failed (exit code 3): one test failed
     ! story RUN: 5 of 5 ended (3 succeeded, 1 failed, 1 skipped) in SPAN
     = 1
+    "#);
+}
+
+#[test]
+fn what_is_interrupted_or_fails_softly_says_so_once_and_why() {
+    let scene = Scene::new();
+    let kill = "run: [\"sh\", \"-c\", \"[ $MNEMOSYNE_ATTEMPT -gt 1 ] || kill -9 $PPID; sleep 0.1\"]";
+    scene.write(
+        "plan.yaml",
+        plan([
+            (
+                "soft",
+                format!("{}, on_failure: soft_fail", does(["stdout:first", "stdout:last words", "exit:2"])),
+            ),
+            ("after", format!("{}, needs: [soft]", does(["exit:0"]))),
+            ("shaken", format!("{kill}, needs: [after]")),
+            ("日本語", format!("{}, needs: [shaken]", does(["exit:0"]))),
+        ]),
+    );
+    insta::assert_snapshot!(whole(&scene, "run plan.yaml"), @r#"
+    $ mnemosyne run plan.yaml
+    ! run RUN with 4 items
+    ! TIME soft started
+    ! TIME soft failed (exit code 2): last words; this counts as success
+    ! TIME after started
+    ! TIME after succeeded
+    ! TIME shaken started
+    ! TIME shaken interrupted: the shim is gone: it ended without a word; goes back into the queue
+    ! TIME shaken started
+    ! TIME shaken succeeded
+    ! TIME 日本語 started
+    ! TIME 日本語 succeeded
+    ! RUN.1 soft failed (exit code 2): last words; this counts as success
+    ! story RUN: 4 of 4 ended (3 succeeded, 1 failed) in SPAN
+    = 0
+    "#);
+    let run = scene.json("ps")[0]["run"].as_str().expect("a run").to_owned();
+    insta::assert_snapshot!(whole(&scene, &format!("ps {run}")), @r#"
+    $ mnemosyne ps RUN
+    ID           NAME    STATE      PRI  TRY  REASON
+    RUN.1  soft    failed     5    1    failed (exit code 2): last words; this counts as success
+    RUN.2  after   succeeded  5    1
+    RUN.3  shaken  succeeded  5    2
+    RUN.4  日本語  succeeded  5    1
+    = 0
+    "#);
+    insta::assert_snapshot!(whole(&scene, &format!("why {run}/soft")), @r#"
+    $ mnemosyne why RUN/soft
+    RUN.1 soft failed after 1 attempt; the last one failed (exit code 2): last words; this counts as success (on_failure: soft_fail)
+    = 0
+    "#);
+    insta::assert_snapshot!(whole(&scene, "status"), @r#"
+    $ mnemosyne status
+    node         none is running; `mnemosyne up` starts one
+    runs         0 unfinished
+    succeeded    3
+    failed       1
+    = 0
     "#);
 }
 
@@ -229,7 +291,7 @@ fn a_run_that_succeeds_and_what_is_left_to_see() {
     "#);
     insta::assert_snapshot!(whole(&scene, &format!("why {id}")), @r#"
     $ mnemosyne why RUN.1
-    RUN.1 a is succeeded: succeeded
+    RUN.1 a has succeeded
     = 0
     "#);
     insta::assert_snapshot!(whole(&scene, "down"), @r#"
@@ -322,7 +384,7 @@ fn plans_with_mistakes() {
       = help: did you mean `needs`?
     "#);
     insta::assert_snapshot!(refused("version: 2\nitems:\n  a: { run: x }\n"), @r#"
-    error[plan/out-of-range]: `version` is 2; it must be a whole number from 1 to 1
+    error[plan/out-of-range]: `version` is 2; it must be 1
      --> plan.yaml:1:10
       |
     1 | version: 2
