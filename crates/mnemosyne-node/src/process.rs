@@ -353,7 +353,9 @@ impl ProcessRunner {
             }
             // It must not count as a failure of the work that this process has no file to open just now.
             Err(CollectError::Io { source, .. }) if passes(&source) => return Err(source),
-            Err(error) => return wrong(format!("the outputs of {} cannot be read: {}", order.name, in_full(&error))),
+            Err(error) => {
+                return wrong(format!("the outputs of {} cannot be read: {}", order.name, in_full(&error)));
+            }
         };
         let value: Value = match serde_json::from_slice(&bytes) {
             Ok(value) => value,

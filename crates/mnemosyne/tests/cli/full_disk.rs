@@ -132,7 +132,7 @@ fn a_node_ends_on_a_full_disk_when_it_is_asked_to() {
     let (confirmed, _) = full.submit_until_refused();
     let Full { scene, disk, node, run } = full;
     scene.line("down").exits(0);
-    node.wait().exits(0).says("1 agents go on");
+    node.wait().exits(0).says("1 agent goes on");
     all_there(&scene, &confirmed);
     disk.make_room();
     let _node = scene.up();
