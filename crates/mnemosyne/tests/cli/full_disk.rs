@@ -113,6 +113,8 @@ fn a_node_that_is_killed_on_a_full_disk_loses_nothing() {
     let refused = scene.line("submit more.yaml --new");
     assert_ne!(refused.exit, 0);
     refused.says("is full").says("make room there");
+    // What the killed node had prepared and was tidied up is room, too.
+    disk.fill();
     scene.line("up").exits(5).says("is full").says("make room there");
     scene.touch("go");
     wait_until("the agent to end", || scene.processes().iter().all(|process| !process.is_shim()));
