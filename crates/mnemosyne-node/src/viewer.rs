@@ -13,6 +13,7 @@ use mnemosyne_consensus::{Applied, Observer, replay};
 use mnemosyne_control::{Answer, Endpoint, Handle, Performance, Request};
 use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::orchestration::Orchestration;
+use mnemosyne_core::time::Stamp;
 use mnemosyne_persistence::log::Recovered;
 use mnemosyne_persistence::{
     BlobId, BlobStore, DataDir, DataDirError, History, LogInspection, SnapshotStore, StorageBackend,
@@ -66,7 +67,9 @@ impl Viewer {
             blobs: BlobStore::open_to_read(&backend, "blobs"),
         };
         let latest = watch::Sender::new(state.status().event_seq);
-        Ok(Self { state, stores: Some(stores), latest, found: log.found(), ..Self::of_nothing(path) })
+        let clock = Clock::start_after(state.now());
+        let (stores, found) = (Some(stores), log.found());
+        Ok(Self { state, stores, clock, latest, found, ..Self::of_nothing(path) })
     }
 
     fn of_nothing(path: &Path) -> Self {
@@ -74,7 +77,7 @@ impl Viewer {
             state: Orchestration::new(),
             stores: None,
             attempts: path.join("attempts"),
-            clock: Clock::start(),
+            clock: Clock::start_after(Stamp::default()),
             latest: watch::Sender::new(0),
             found: Recovered::default(),
         }
