@@ -67,7 +67,9 @@ impl Viewer {
             blobs: BlobStore::open_to_read(&backend, "blobs"),
         };
         let latest = watch::Sender::new(state.status().event_seq);
-        Ok(Self { state, stores: Some(stores), latest, found: log.found(), ..Self::of_nothing(path) })
+        let clock = Clock::start_after(state.now());
+        let (stores, found) = (Some(stores), log.found());
+        Ok(Self { state, stores, clock, latest, found, ..Self::of_nothing(path) })
     }
 
     fn of_nothing(path: &Path) -> Self {
