@@ -136,7 +136,8 @@ impl<T: serde::Serialize> Table<T> {
         if let Some(position) = self.positions.get(&key) {
             return Ok(*position);
         }
-        let Ok(position) = u16::try_from(self.values.len()) else {
+        let room = (self.values.len() < TABLE_MAX).then(|| u16::try_from(self.values.len()).ok());
+        let Some(position) = room.flatten() else {
             return Err(Finding::error(
                 "plan/limit",
                 format!("the plan has more than {TABLE_MAX} different {}", self.noun),
