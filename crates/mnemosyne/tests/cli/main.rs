@@ -16,6 +16,7 @@ mod json;
 mod large;
 mod main_job;
 mod node_killed;
+mod odd_ends;
 mod output;
 mod reading;
 mod readme;
