@@ -48,9 +48,12 @@ pub(crate) struct Workflows {
     /// Items that run at the same time
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     slots: u32,
-    /// Divide all run times by this [default: 1; with --real, so that the median task of each graph lasts 100 ms]
+    /// Divide all run times by this [default: 1; with --real, what --task-millis leads to]
     #[arg(long)]
     scale: Option<f64>,
+    /// With --real: what the median task of each graph lasts
+    #[arg(long, value_name = "MS", default_value_t = 250, value_parser = clap::value_parser!(u64).range(1..))]
+    task_millis: u64,
     /// Do not tell the scheduler how long items take
     #[arg(long)]
     no_estimates: bool,
@@ -108,7 +111,8 @@ impl Workflows {
         let mut report = Report::new(self.slots);
         Report::print_head();
         for workflow in workflows {
-            let scale = self.scale.unwrap_or_else(|| scale::scale(&workflow, self.slots, self.limit_seconds));
+            let fitting = || scale::scale(&workflow, self.slots, self.task_millis, self.limit_seconds);
+            let scale = self.scale.unwrap_or_else(fitting);
             let millis = workflow.scaled_millis(scale);
             let ideal = self.ideal(&workflow, &millis)?.makespan();
             let ran = match real::execute(&program, &dir, &workflow, &millis, self.slots, self.estimates()) {
