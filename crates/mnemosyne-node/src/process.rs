@@ -143,7 +143,7 @@ impl ProcessRunner {
             Ok(()) if order.stopping => return Begun::Over(AttemptResult::Stopped),
             // It may have run and left its effects: that is for the log to know, and needs a grant of its own.
             Ok(()) if order.adopted => {
-                return Begun::Over(interrupted("the node ended, and the attempt's folder is gone"));
+                why_again = "the node ended, and the attempt's folder is gone".to_owned()
             }
             Ok(()) => match self.launch(order, dir).await {
                 Ok(begun) => return begun,
@@ -182,12 +182,13 @@ impl ProcessRunner {
                     Ok(Begun::Over(self.result_of_exit(order, dir, exit)?))
                 }
                 AttemptOnDisk::Damaged => {
-                    let cookie = cookie(dir);
-                    let swept = tokio::task::spawn_blocking(move || sweep_cookie(&cookie));
-                    swept.await.map_err(io::Error::other)??;
+                    sweep(dir).await?;
                     Ok(Begun::Over(interrupted("the attempt's claim is damaged, as by a power cut")))
                 }
-                AttemptOnDisk::Revoked => Ok(Begun::Over(interrupted(why_again))),
+                AttemptOnDisk::Revoked => {
+                    sweep(dir).await?;
+                    Ok(Begun::Over(interrupted(why_again)))
+                }
                 // A shim may be on its way; the claim decides who was first.
                 AttemptOnDisk::NotClaimed => {
                     revoke(dir)?;
@@ -383,6 +384,12 @@ impl ProcessRunner {
         let schema = task.outputs_schema.map(|schema| serde_json::from_str(&schema));
         schema.transpose().map_err(of_work)
     }
+}
+
+/// Makes sure that nothing of an attempt runs that its folder does not tell of.
+async fn sweep(dir: &Path) -> io::Result<usize> {
+    let cookie = cookie(dir);
+    tokio::task::spawn_blocking(move || sweep_cookie(&cookie)).await.map_err(io::Error::other)?
 }
 
 /// Waits before the next look at an attempt that cannot be looked at now. As

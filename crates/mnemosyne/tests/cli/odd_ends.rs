@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::support::plan::{does, plan};
 use crate::support::processes::{kill_all, with_cookie};
-use crate::support::{Scene, wait_until};
+use crate::support::{Running, Scene, wait_until};
 
 /// A run of one item whose agent works, killed with all that belongs to it.
 fn cut_off() -> (Scene, PathBuf) {
@@ -49,38 +49,54 @@ fn an_attempt_whose_folder_is_gone_is_granted_anew() {
     assert!(tokens[0] < tokens[1], "never twice under one token: {tokens:?}");
 }
 
-/// An agent that stops its supervisor, so that it cannot react to anything, and goes on.
-fn hangs_its_shim(scene: &Scene) {
+#[test]
+fn an_agent_whose_folder_was_removed_under_it_is_ended_before_the_next_attempt() {
+    let scene = Scene::new();
+    let steps = [format!("append:{}:begun", scene.at("effects")), format!("wait-for:{}", scene.at("go"))];
+    scene.write("plan.yaml", plan([("a", does(steps))]));
+    let run = scene.spawn(["run", "plan.yaml"]);
+    wait_until("the agent to work", || scene.lines("effects").len() == 1);
+    let [cookie] = &scene.cookies("a")[..] else { panic!("one attempt has one cookie") };
+    run.kill();
+    fs::remove_dir_all(scene.data_dir().join("attempts")).expect("the folder can be removed");
+    let run = scene.spawn(["run", "plan.yaml"]);
+    wait_until("the next attempt to work", || scene.lines("effects").len() == 2);
+    assert!(with_cookie(cookie).is_empty(), "two agents at the same work");
+    scene.touch("go");
+    run.wait().exits(0);
+    assert_eq!(scene.outcomes("a"), ["interrupted", "succeeded"]);
+}
+
+/// A run whose agent has stopped its supervisor, so that it cannot react to
+/// anything, and goes on; it has been cancelled. With the agent's cookie.
+fn cancelled_under_a_hung_shim(scene: &Scene) -> (Running, String) {
     let script =
         format!("kill -STOP $PPID; echo begun >> {}; while :; do sleep 0.05; done", scene.at("effects"));
     let words = format!("run: [sh, -c, '{script}'], grace: 200ms");
     scene.write("plan.yaml", plan([("a", words)]));
+    let run = scene.spawn(["run", "plan.yaml"]);
+    wait_until("the agent to work", || scene.lines("effects").len() == 1);
+    let cookie = scene.cookies("a").remove(0);
+    scene.run(["cancel", &scene.id("a")]).exits(0);
+    (run, cookie)
 }
 
 #[test]
 fn an_agent_is_stopped_without_its_supervisor_when_that_hangs() {
     let scene = Scene::new();
-    hangs_its_shim(&scene);
-    let run = scene.spawn(["run", "plan.yaml"]);
-    wait_until("the agent to work", || scene.lines("effects").len() == 1);
-    let [cookie] = &scene.cookies("a")[..] else { panic!("one attempt has one cookie") };
-    scene.run(["cancel", &scene.id("a")]).exits(0);
+    let (run, cookie) = cancelled_under_a_hung_shim(&scene);
     run.wait().exits(1);
     assert_eq!(scene.state("a"), "cancelled");
-    assert!(with_cookie(cookie).is_empty());
+    assert!(with_cookie(&cookie).is_empty());
 }
 
 #[test]
 fn a_stop_that_was_not_delivered_is_delivered_by_whoever_comes_next() {
     let scene = Scene::new();
-    hangs_its_shim(&scene);
-    let run = scene.spawn(["run", "plan.yaml"]);
-    wait_until("the agent to work", || scene.lines("effects").len() == 1);
-    let [cookie] = &scene.cookies("a")[..] else { panic!("one attempt has one cookie") };
-    scene.run(["cancel", &scene.id("a")]).exits(0);
+    let (run, cookie) = cancelled_under_a_hung_shim(&scene);
     run.kill();
-    assert!(!with_cookie(cookie).is_empty(), "otherwise this test proves nothing");
+    assert!(!with_cookie(&cookie).is_empty(), "otherwise this test proves nothing");
     scene.run(["cancel", &scene.id("a")]).exits(0);
-    assert!(with_cookie(cookie).is_empty());
+    assert!(with_cookie(&cookie).is_empty());
     assert_eq!(scene.state("a"), "cancelled");
 }
