@@ -143,7 +143,7 @@ impl ProcessRunner {
             Ok(()) if order.stopping => return Begun::Over(AttemptResult::Stopped),
             // It may have run and left its effects: that is for the log to know, and needs a grant of its own.
             Ok(()) if order.adopted => {
-                why_again = "the node ended, and the attempt's folder is gone".to_owned()
+                why_again = "the node ended, and the attempt's folder is gone".to_owned();
             }
             Ok(()) => match self.launch(order, dir).await {
                 Ok(begun) => return begun,
