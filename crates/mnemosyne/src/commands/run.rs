@@ -50,6 +50,9 @@ pub(crate) struct Run {
     timeout: Option<Span>,
 }
 
+/// Nodes that are asked one after the other how a run has ended, each of which may end meanwhile.
+const NODES_MAX: usize = 16;
+
 /// How the wait for a run ended.
 enum Waited {
     Ended(RunView),
@@ -152,10 +155,19 @@ impl Run {
         match waited {
             Waited::Ended(view) => {
                 let mut exit = report(&access.handle, &view, around.json).await;
-                if exit.as_ref().is_err_and(|failure| failure.exit == Exit::Unavailable) && access.own.is_none()
-                {
-                    // The node has ended together with the run: what it knew is on disk.
-                    exit = report(&View::open(around).await?.handle, &view, around.json).await;
+                let gone = |exit: &Result<Exit, Failure>| {
+                    exit.as_ref().is_err_and(|failure| failure.exit == Exit::Unavailable)
+                };
+                // The node has ended together with the run: what it knew is on disk, or with the next node, which
+                // may be about to end, too.
+                for _ in 0..NODES_MAX {
+                    if !gone(&exit) || access.own.is_some() {
+                        break;
+                    }
+                    exit = match View::open(around).await {
+                        Ok(next) => report(&next.handle, &view, around.json).await,
+                        Err(failure) => Err(failure),
+                    };
                 }
                 let exit = exit?;
                 access.close().await?;
