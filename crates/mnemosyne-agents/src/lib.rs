@@ -18,6 +18,7 @@
 
 pub mod attempt;
 pub mod collect;
+pub mod conclusion;
 pub mod escape;
 pub mod folder;
 pub mod output;
@@ -30,6 +31,7 @@ pub use attempt::exit_record::{Ending, ExitRecord, LeaderStatus, Usage};
 pub use attempt::spec::{LaunchSpec, StdinSource};
 pub use attempt::stop::{StopMode, request_stop};
 pub use collect::{CollectError, collect_file};
+pub use conclusion::{Conclusion, Verdict};
 pub use escape::escape_control;
 pub use folder::item_folder;
 pub use output::reader::{BoundedOutput, Chunk, OutputReader};

@@ -2,6 +2,7 @@
 
 pub mod attempt;
 pub mod payload;
+pub mod report;
 pub mod spec;
 pub mod state;
 pub mod task;

@@ -1,0 +1,61 @@
+//! What is recorded of an attempt beside how it ended.
+
+use serde::{Deserialize, Serialize};
+
+use crate::work::payload::{BlobRef, Payload};
+
+/// What an agent's model used, as far as the agent says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelUsage {
+    /// The model; the one that wrote most where there were several.
+    pub model: Option<Box<str>>,
+    /// Tokens read that came from no cache.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// Tokens read from a cache.
+    pub cache_read_tokens: u64,
+    /// Tokens put into a cache.
+    pub cache_write_tokens: u64,
+    /// Price in millionths of a US dollar; none when nobody names one.
+    pub cost_microusd: Option<u64>,
+    /// Calls of the model.
+    pub turns: u32,
+}
+
+impl ModelUsage {
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Adds what a further call used.
+    pub fn add(&mut self, other: &Self) {
+        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
+        self.cache_read_tokens = self.cache_read_tokens.saturating_add(other.cache_read_tokens);
+        self.cache_write_tokens = self.cache_write_tokens.saturating_add(other.cache_write_tokens);
+        self.turns = self.turns.saturating_add(other.turns);
+        self.cost_microusd = match (self.cost_microusd, other.cost_microusd) {
+            (Some(cost), Some(more)) => Some(cost.saturating_add(more)),
+            (cost, more) => cost.or(more),
+        };
+        if other.model.is_some() {
+            self.model.clone_from(&other.model);
+        }
+    }
+}
+
+/// What is recorded of an attempt of an agent beside how it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptReport {
+    /// The agent's own name for its conversation, by which it can be taken up again.
+    pub agent_session: Option<Box<str>>,
+    /// What the model used.
+    pub usage: ModelUsage,
+    /// What the agent said last.
+    pub answer: Option<Payload>,
+    /// All that passed between the agent and its model, as far as the agent shows it.
+    pub transcript: Option<BlobRef>,
+}
