@@ -94,7 +94,7 @@ fn story() -> Vec<Vec<u8>> {
     let [Reply::Submitted { run, .. }] = replies[..] else { panic!("{replies:?}") };
     let (item, token) = (ItemId { run, position: 0 }, FencingToken(2));
     next(vec![Command::Started { item, token }, Command::Tick]);
-    next(vec![Command::Finished { item, token, result: AttemptResult::Succeeded { outputs: None } }]);
+    next(vec![Command::Finished { item, token, result: AttemptResult::Succeeded { outputs: None }, report: None }]);
     next(vec![Command::Pause { target: Target::Run(run) }, Command::Resume { target: Target::Run(run) }]);
     next(vec![Command::Cancel { target: Target::Run(run), reason: "enough".into() }]);
     next(vec![Command::Retry { target: Target::Item(item) }, Command::Drain { node: NodeId(1), on: true }]);

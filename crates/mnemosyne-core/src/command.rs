@@ -8,6 +8,7 @@ use crate::node::NodeFacts;
 use crate::settings::Settings;
 use crate::time::Stamp;
 use crate::work::attempt::AttemptResult;
+use crate::work::report::AttemptReport;
 use crate::work::spec::RunSpec;
 
 /// One log entry: commands that become durable and take effect together.
@@ -29,13 +30,10 @@ impl Command {
         COMMAND_BYTES
             + match self {
                 Self::Submit(submission) => submission.spec.log_bytes(),
-                Self::Finished { result: AttemptResult::Succeeded { outputs: Some(outputs) }, .. } => {
-                    outputs.log_bytes()
+                Self::Finished { result, report, .. } => {
+                    let report = report.as_ref().map_or(0, |report| report.log_bytes());
+                    report + result.log_bytes()
                 }
-                Self::Finished {
-                    result: AttemptResult::Failed { message, .. } | AttemptResult::Requeue { message, .. },
-                    ..
-                } => message.len(),
                 Self::Cancel { reason, .. } => reason.len(),
                 _ => 0,
             }
@@ -64,6 +62,8 @@ pub enum Command {
         token: FencingToken,
         /// How it ended.
         result: AttemptResult,
+        /// What else is to be recorded of it.
+        report: Option<Box<AttemptReport>>,
     },
     /// End items that have not ended.
     Cancel {

@@ -190,6 +190,11 @@ fn fold_outcome(outcome: Outcome) -> u64 {
             Fault::IdleTimeout => 5,
             Fault::Outputs => 6,
             Fault::TooManyRequeues => 7,
+            Fault::Agent => 30,
+            Fault::Denied => 31,
+            Fault::Refused => 32,
+            Fault::Budget => 33,
+            Fault::TooLong => 34,
         },
         Outcome::Requeued(cause) => match cause {
             Cause::Interrupted => 8,
@@ -197,6 +202,9 @@ fn fold_outcome(outcome: Outcome) -> u64 {
             Cause::LeaseLost => 10,
             Cause::NodeLost => 11,
             Cause::ReviewerError => 12,
+            Cause::Login => 40,
+            Cause::Unreachable => 41,
+            Cause::SessionLost => 42,
         },
         Outcome::Stopped(cause) => 13 + cause as u64,
     }

@@ -187,7 +187,9 @@ impl Orchestration {
             Command::Tick => Ok(Reply::Done),
             Command::Submit(submission) => self.submit(submission),
             Command::Started { item, token } => self.started(*item, *token),
-            Command::Finished { item, token, result } => self.finished(*item, *token, result),
+            Command::Finished { item, token, result, report } => {
+                self.finished(*item, *token, result, report.as_deref())
+            }
             Command::Cancel { target, reason } => self.cancel(*target, reason),
             Command::Retry { target } => self.retry(*target),
             Command::Pause { target } => self.pause(*target),

@@ -11,6 +11,7 @@ use crate::time::{Span, Stamp};
 use crate::work::attempt::{Attempt, Outcome};
 use crate::work::item::{Item, ItemRef};
 use crate::work::payload::Payload;
+use crate::work::report::AttemptReport;
 use crate::work::run::{Run, RunResult};
 use crate::work::spec::{Demand, Policy};
 use crate::work::state::ItemState;
@@ -103,6 +104,8 @@ pub struct AttemptView {
     pub outcome: Option<Outcome>,
     /// Why, in words.
     pub message: Option<Box<str>>,
+    /// What else is known of it, once it has ended.
+    pub report: Option<Box<AttemptReport>>,
 }
 
 /// The recorded completion of an item.
@@ -495,6 +498,7 @@ fn attempt_view(attempt: &Attempt, demand: &Demand) -> AttemptView {
         ended_at: attempt.ended_at,
         outcome: attempt.outcome,
         message: attempt.message.clone(),
+        report: attempt.report.clone(),
     }
 }
 

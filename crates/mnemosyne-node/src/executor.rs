@@ -8,12 +8,11 @@ use futures::future::BoxFuture;
 use mnemosyne_core::command::Command;
 use mnemosyne_core::id::{FencingToken, ItemId};
 use mnemosyne_core::view::Order;
-use mnemosyne_core::work::attempt::AttemptResult;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::proposer::Proposer;
-use crate::runner::{Report, Runner, Stop, StopKind};
+use crate::runner::{Ended, Report, Runner, Stop, StopKind};
 
 /// What the executor is told.
 #[derive(Debug)]
@@ -89,7 +88,7 @@ fn urge(stop: &watch::Sender<StopKind>, kind: StopKind) {
 struct Attempt {
     item: ItemId,
     token: FencingToken,
-    run: BoxFuture<'static, AttemptResult>,
+    run: BoxFuture<'static, Ended>,
     has_started: oneshot::Receiver<()>,
     stop: watch::Receiver<StopKind>,
 }
@@ -98,9 +97,9 @@ impl Attempt {
     /// Follows the attempt to its end and reports on it.
     async fn follow(mut self, proposer: Proposer) -> FencingToken {
         let (item, token) = (self.item, self.token);
-        let result = tokio::select! {
+        let Ended { result, report } = tokio::select! {
             biased;
-            result = &mut self.run => result,
+            ended = &mut self.run => ended,
             Ok(()) = self.has_started => {
                 if proposer.tell(Command::Started { item, token }).await.is_err() {
                     return token;
@@ -110,7 +109,7 @@ impl Attempt {
         };
         // When the log takes nothing any more the next node finds the attempt on disk.
         if *self.stop.borrow() != StopKind::HandOver {
-            let _ = proposer.tell(Command::Finished { item, token, result }).await;
+            let _ = proposer.tell(Command::Finished { item, token, result, report }).await;
         }
         token
     }

@@ -13,35 +13,14 @@ use mnemosyne_core::work::task::{Action, RunContext, TaskSpec, Workspace};
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::definition::{AgentDefinition, CliAgent, PromptBy};
+
 /// Name of the file in the attempt folder into which an agent writes its outputs.
 pub(crate) const OUTPUTS_FILE: &str = "outputs.json";
 /// Name of the file in the attempt folder that holds the prompt.
 const PROMPT_FILE: &str = "prompt.txt";
 /// Name of the folder for artifacts in the item's folder.
 const ARTIFACTS_DIR: &str = "artifacts";
-
-/// How an agent of kind `cli` is called.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AgentDefinition {
-    /// Program and arguments; `{prompt}`, `{prompt_file}` and `{session}` are replaced.
-    pub command: Vec<String>,
-    /// How the prompt is handed over.
-    pub prompt: PromptBy,
-    /// Names of environment variables it gets beside the usual ones.
-    pub env_allow: Vec<String>,
-}
-
-/// How a prompt is handed over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PromptBy {
-    /// On standard input, which is closed afterwards.
-    #[default]
-    Stdin,
-    /// In place of `{prompt}` in an argument, or as the last argument after `--`.
-    Argument,
-    /// As a file whose path replaces `{prompt_file}`.
-    File,
-}
 
 /// Everything a launch depends on beside the order.
 pub(crate) struct Surroundings<'a> {
@@ -139,7 +118,9 @@ fn command(
         }
         Action::Prompt(text) => {
             let name = order.agent.as_deref().unwrap_or_default();
-            let agent = around.agents.get(name).ok_or_else(|| LaunchError::UnknownAgent(name.to_owned()))?;
+            let definition =
+                around.agents.get(name).ok_or_else(|| LaunchError::UnknownAgent(name.to_owned()))?;
+            let AgentDefinition::Cli(agent) = definition;
             let prompt = expand(text, around.outputs, "prompt")?;
             let (argv, stdin) = call(agent, &prompt, order, around.dir)?;
             Ok((argv, stdin, agent.env_allow.clone()))
@@ -149,7 +130,7 @@ fn command(
 
 /// The command line of an agent with the prompt handed over as it wants it.
 fn call(
-    agent: &AgentDefinition,
+    agent: &CliAgent,
     prompt: &str,
     order: &Order,
     dir: &Path,

@@ -15,6 +15,7 @@
 
 mod answers;
 mod clock;
+mod definition;
 mod endpoint;
 mod executor;
 mod fault;
@@ -32,11 +33,11 @@ mod stores;
 mod ticker;
 mod viewer;
 
+pub use definition::{AgentDefinition, CliAgent, PromptBy};
 pub use info::NodeInfo;
-pub use launch::{AgentDefinition, PromptBy};
 pub use node::{Node, NodeError, Options, Part, Work};
 pub use process::{ProcessOptions, ProcessRunner};
-pub use runner::{Report, Runner, Stop, StopKind};
+pub use runner::{Ended, Report, Runner, Stop, StopKind};
 pub use schema::check_outputs_schema;
 pub use stores::{OnFatal, Stores, StoresError, StoresOptions};
 pub use viewer::Viewer;

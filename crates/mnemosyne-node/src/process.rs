@@ -25,9 +25,10 @@ use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::task::TaskSpec;
 use serde_json::Value;
 
+use crate::definition::AgentDefinition;
 use crate::fault::{in_full, passes, passing};
-use crate::launch::{AgentDefinition, LaunchError, OUTPUTS_FILE, Surroundings, cookie, prepare};
-use crate::runner::{Report, Runner, Stop, StopKind};
+use crate::launch::{LaunchError, OUTPUTS_FILE, Surroundings, cookie, prepare};
+use crate::runner::{Ended, Report, Runner, Stop, StopKind};
 use crate::schema::OutputsSchema;
 use crate::stores::{PayloadError, Payloads};
 
@@ -49,7 +50,7 @@ pub struct ProcessOptions {
     pub attempts: PathBuf,
     /// Folder of the items' folders.
     pub items: PathBuf,
-    /// Agents of kind `cli`, by name.
+    /// Agents, by name.
     pub agents: BTreeMap<String, AgentDefinition>,
     /// Bytes kept of the beginning of each output stream.
     pub output_head: u64,
@@ -76,9 +77,9 @@ pub(crate) trait OutputsBefore: Send + Sync + 'static {
 }
 
 impl Runner for ProcessRunner {
-    fn run(&self, order: Order, stop: Stop, report: Report) -> BoxFuture<'static, AttemptResult> {
+    fn run(&self, order: Order, stop: Stop, report: Report) -> BoxFuture<'static, Ended> {
         let runner = self.clone();
-        async move { runner.attempt(order, stop, report).await }.boxed()
+        async move { runner.attempt(order, stop, report).await.into() }.boxed()
     }
 }
 

@@ -3,6 +3,7 @@
 use futures::future::BoxFuture;
 use mnemosyne_core::view::Order;
 use mnemosyne_core::work::attempt::AttemptResult;
+use mnemosyne_core::work::report::AttemptReport;
 use tokio::sync::watch;
 
 /// Executes attempts. One code path for all cases: `run` is called for a fresh
@@ -10,7 +11,22 @@ use tokio::sync::watch;
 pub trait Runner: Send + Sync + 'static {
     /// Executes the attempt of an order, or goes on with it if it is under way,
     /// and returns when nothing of it runs any more.
-    fn run(&self, order: Order, stop: Stop, report: Report) -> BoxFuture<'static, AttemptResult>;
+    fn run(&self, order: Order, stop: Stop, report: Report) -> BoxFuture<'static, Ended>;
+}
+
+/// How an attempt ended, and what else is to be recorded of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// How it ended.
+    pub result: AttemptResult,
+    /// What else is known of it; nothing of a plain command.
+    pub report: Option<Box<AttemptReport>>,
+}
+
+impl From<AttemptResult> for Ended {
+    fn from(result: AttemptResult) -> Self {
+        Self { result, report: None }
+    }
 }
 
 /// How urgently an attempt is to end.

@@ -1,6 +1,7 @@
 //! The `mnemosyne` binary: an orchestrator for fleets of AI agents that never loses work.
 
 mod access;
+mod agents;
 mod cli;
 mod commands;
 mod examples;

@@ -1,21 +1,18 @@
 //! From the configuration to what a node is made of.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use mnemosyne_core::config::Settings;
-use mnemosyne_core::config::elements::PromptPassing;
 use mnemosyne_core::id::NodeId;
 use mnemosyne_core::limits::Limits;
 use mnemosyne_core::node::{AgentFacts, NodeFacts};
 use mnemosyne_core::plan::{NodeOffer, Offers};
 use mnemosyne_core::role::AgentRole;
 use mnemosyne_core::settings::Settings as Replicated;
-use mnemosyne_node::{
-    AgentDefinition, Node, Options, Part, ProcessOptions, PromptBy, Stores, StoresOptions, Work,
-};
+use mnemosyne_node::{Node, Options, Part, ProcessOptions, Stores, StoresOptions, Work};
 
+use crate::agents::definitions;
 use crate::failure::{Exit, Failure};
 use crate::output::say;
 use crate::settings::Surroundings;
@@ -129,28 +126,13 @@ fn replicated(settings: &Settings) -> Replicated {
 }
 
 fn process_options(settings: &Settings, stores: &Stores) -> ProcessOptions {
-    let cli = settings.agents.iter().filter(|(_, agent)| agent.kind.is_run());
-    let agents: BTreeMap<String, AgentDefinition> = cli
-        .map(|(name, agent)| {
-            let definition = AgentDefinition {
-                command: agent.command.clone(),
-                prompt: match agent.prompt {
-                    PromptPassing::Stdin => PromptBy::Stdin,
-                    PromptPassing::Arg => PromptBy::Argument,
-                    PromptPassing::File => PromptBy::File,
-                },
-                env_allow: agent.env_allow.clone(),
-            };
-            (name.clone(), definition)
-        })
-        .collect();
     ProcessOptions {
         node: FIRST_NODE,
         // Names this very program even after an upgrade has replaced its file.
         shim: PathBuf::from("/proc/self/exe"),
         attempts: stores.attempts(),
         items: stores.items(),
-        agents,
+        agents: definitions(settings),
         output_head: settings.shim.output_head.as_u64(),
         output_tail: settings.shim.output_tail.as_u64(),
         outputs_bytes_max: OUTPUTS_BYTES_MAX,

@@ -139,6 +139,7 @@ impl Load {
             item: *item,
             token: *token,
             result: AttemptResult::Succeeded { outputs: None },
+            report: None,
         });
         self.apply(submissions.into_iter().chain(finished).collect());
     }

@@ -96,6 +96,7 @@ impl Orchestration {
             ended_at: None,
             outcome: None,
             message: None,
+            report: None,
         };
         if item.attempts.len() >= kept {
             item.attempts.remove(0);

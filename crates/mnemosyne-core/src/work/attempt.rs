@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{FencingToken, NodeId, SessionId};
 use crate::time::{Span, Stamp};
 use crate::work::payload::Payload;
+use crate::work::report::AttemptReport;
 
 /// The record of one attempt, made before its agent process starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,8 @@ pub struct Attempt {
     pub outcome: Option<Outcome>,
     /// Why, in words.
     pub message: Option<Box<str>>,
+    /// What else is known of it, once it has ended.
+    pub report: Option<Box<AttemptReport>>,
 }
 
 /// How an attempt ended.
@@ -92,6 +95,16 @@ pub enum Fault {
     Outputs,
     /// It was requeued for other reasons more often than the limit allows.
     TooManyRequeues,
+    /// The agent says that it failed.
+    Agent,
+    /// The agent was not allowed to do what it had to.
+    Denied,
+    /// The model declined the task.
+    Refused,
+    /// The agent used up its limit on money, turns or tokens.
+    Budget,
+    /// The input is too long for the model.
+    TooLong,
 }
 
 impl fmt::Display for Fault {
@@ -104,6 +117,11 @@ impl fmt::Display for Fault {
             Self::IdleTimeout => f.write_str("idle timeout"),
             Self::Outputs => f.write_str("outputs not as required"),
             Self::TooManyRequeues => f.write_str("requeued too often"),
+            Self::Agent => f.write_str("agent failed"),
+            Self::Denied => f.write_str("permission denied"),
+            Self::Refused => f.write_str("refused by the model"),
+            Self::Budget => f.write_str("agent's budget used up"),
+            Self::TooLong => f.write_str("input too long for the model"),
         }
     }
 }
@@ -121,12 +139,26 @@ pub enum Cause {
     NodeLost,
     /// The reviewer could not run.
     ReviewerError,
+    /// The agent is not logged in.
+    Login,
+    /// The agent could not reach its provider.
+    Unreachable,
+    /// The agent's conversation could not be taken up again.
+    SessionLost,
 }
 
 impl Cause {
     /// All causes.
-    pub const ALL: [Self; 5] =
-        [Self::Interrupted, Self::Throttled, Self::LeaseLost, Self::NodeLost, Self::ReviewerError];
+    pub const ALL: [Self; 8] = [
+        Self::Interrupted,
+        Self::Throttled,
+        Self::LeaseLost,
+        Self::NodeLost,
+        Self::ReviewerError,
+        Self::Login,
+        Self::Unreachable,
+        Self::SessionLost,
+    ];
 
     /// Position in [`Cause::ALL`].
     #[must_use]
@@ -137,6 +169,9 @@ impl Cause {
             Self::LeaseLost => 2,
             Self::NodeLost => 3,
             Self::ReviewerError => 4,
+            Self::Login => 5,
+            Self::Unreachable => 6,
+            Self::SessionLost => 7,
         }
     }
 }
@@ -149,6 +184,9 @@ impl fmt::Display for Cause {
             Self::LeaseLost => "lease lost",
             Self::NodeLost => "node lost",
             Self::ReviewerError => "reviewer error",
+            Self::Login => "not logged in",
+            Self::Unreachable => "provider unreachable",
+            Self::SessionLost => "conversation lost",
         })
     }
 }
@@ -200,4 +238,16 @@ pub enum AttemptResult {
     },
     /// It was stopped because the node was told to, and nothing of it runs.
     Stopped,
+}
+
+impl AttemptResult {
+    /// About how many bytes it takes up in the log.
+    #[must_use]
+    pub fn log_bytes(&self) -> usize {
+        match self {
+            Self::Succeeded { outputs } => outputs.as_ref().map_or(0, Payload::log_bytes),
+            Self::Failed { message, .. } | Self::Requeue { message, .. } => message.len(),
+            Self::Stopped => 0,
+        }
+    }
 }

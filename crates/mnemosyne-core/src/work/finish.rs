@@ -8,6 +8,7 @@ use crate::reply::{Refusal, Reply};
 use crate::time::{Span, Stamp};
 use crate::work::attempt::{AttemptResult, Cause, Fault, Outcome, StopCause};
 use crate::work::item::{EndReason, ItemRef};
+use crate::work::report::AttemptReport;
 use crate::work::spec::Retry;
 use crate::work::state::ItemState;
 
@@ -27,10 +28,11 @@ impl Orchestration {
         id: ItemId,
         token: FencingToken,
         result: &AttemptResult,
+        report: Option<&AttemptReport>,
     ) -> Result<Reply, Refusal> {
         let at = self.check_token(id, token)?;
         let outcome = self.outcome_of(at, result);
-        self.record_end(at, outcome, message_of(result));
+        self.record_end(at, outcome, message_of(result), report);
         self.emit(Event::AttemptEnded { item: id, token, outcome });
         if let (Outcome::Succeeded, AttemptResult::Succeeded { outputs: Some(outputs) }) = (outcome, result) {
             self.item_mut(at).extra_mut().outputs = Some(outputs.clone());
@@ -58,7 +60,13 @@ impl Orchestration {
         }
     }
 
-    fn record_end(&mut self, at: ItemRef, outcome: Outcome, message: Option<&str>) {
+    fn record_end(
+        &mut self,
+        at: ItemRef,
+        outcome: Outcome,
+        message: Option<&str>,
+        report: Option<&AttemptReport>,
+    ) {
         let now = self.facts.now;
         let limit = usize::try_from(self.facts.settings.limits.message_bytes_max).unwrap_or(usize::MAX);
         let item = self.item_mut(at);
@@ -69,6 +77,7 @@ impl Orchestration {
             attempt.started_at.get_or_insert(attempt.granted_at);
         }
         attempt.outcome = Some(outcome);
+        attempt.report = report.cloned().map(Box::new);
         attempt.message = message.filter(|text| !text.is_empty()).map(|text| shorten(text, limit));
         if outcome.spends_attempt() {
             item.spent += 1;

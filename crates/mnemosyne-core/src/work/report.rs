@@ -59,3 +59,13 @@ pub struct AttemptReport {
     /// All that passed between the agent and its model, as far as the agent shows it.
     pub transcript: Option<BlobRef>,
 }
+
+impl AttemptReport {
+    /// About how many bytes it takes up in the log.
+    #[must_use]
+    pub fn log_bytes(&self) -> usize {
+        let texts =
+            [&self.agent_session, &self.usage.model].map(|text| text.as_ref().map_or(0, |text| text.len()));
+        size_of::<Self>() + texts.iter().sum::<usize>() + self.answer.as_ref().map_or(0, Payload::log_bytes)
+    }
+}

@@ -166,12 +166,13 @@ fn command(dice: &mut Dice, world: &World, number: u64) -> Command {
                     after: Some(Span::from_secs(2)),
                 },
             };
-            Command::Finished { item: *item, token: *token, result }
+            Command::Finished { item: *item, token: *token, result, report: None }
         }),
         67..70 => dice.pick(&world.stale).map(|(item, token)| Command::Finished {
             item: *item,
             token: *token,
             result: success(),
+            report: None,
         }),
         70..75 => target(dice).map(|target| Command::Cancel { target, reason: "why not".into() }),
         75..81 => target(dice).map(|target| Command::Retry { target }),
@@ -269,7 +270,12 @@ fn drain(seed: u64, state: &mut Orchestration, world: &mut World, mut index: u64
         commands = world
             .granted
             .iter()
-            .map(|(item, token)| Command::Finished { item: *item, token: *token, result: success() })
+            .map(|(item, token)| Command::Finished {
+                item: *item,
+                token: *token,
+                result: success(),
+                report: None,
+            })
             .collect();
         if commands.is_empty() {
             commands.push(Command::Tick);

@@ -32,7 +32,7 @@ fn a_chain_whose_work_is_done_under_its_keys_ends_without_recursion() {
     let mut index = 1_000;
     for item in (0..LENGTH).map(|at| first.item(at)) {
         let token = story.state.order(item).expect("granted").token;
-        let commands = vec![Command::Finished { item, token, result: success() }];
+        let commands = vec![Command::Finished { item, token, result: success(), report: None }];
         index += 1;
         story.state.apply(index, &Batch { stamp: Stamp::default(), commands });
     }

@@ -107,11 +107,11 @@ fn a_stale_token_changes_nothing_and_says_so() {
     let valid = story.token(a);
     assert!(valid > stale);
     for token in [stale, FencingToken(valid.0 + 1), FencingToken(0)] {
-        let refusal = story.refused(Command::Finished { item: a, token, result: success() });
+        let refusal = story.refused(Command::Finished { item: a, token, result: success(), report: None });
         assert_eq!(refusal, Refusal::StaleToken { item: a, token, current: Some(valid) });
     }
     story.succeed(a);
-    let refusal = story.refused(Command::Finished { item: a, token: valid, result: success() });
+    let refusal = story.refused(Command::Finished { item: a, token: valid, result: success(), report: None });
     assert_eq!(refusal, Refusal::StaleToken { item: a, token: valid, current: None });
     assert_eq!(story.state.status().totals.fenced, 4);
     assert_eq!(story.state.status().totals.succeeded, 1);
@@ -523,7 +523,7 @@ fn a_hub_and_a_funnel_of_100_000_are_linear() {
     assert_eq!(story.started_now().len(), 100_000);
     let ends = (1..=100_000).map(|at| {
         let item = id.item(at);
-        Command::Finished { item, token: story.token(item), result: success() }
+        Command::Finished { item, token: story.token(item), result: success(), report: None }
     });
     let ends = ends.collect();
     story.apply(ends);

@@ -94,7 +94,7 @@ impl Story {
 
     pub(crate) fn finish(&mut self, item: ItemId, result: AttemptResult) {
         let token = self.token(item);
-        assert_eq!(self.ask(Command::Finished { item, token, result }), Reply::Done);
+        assert_eq!(self.ask(Command::Finished { item, token, result, report: None }), Reply::Done);
     }
 
     pub(crate) fn succeed(&mut self, item: ItemId) {

@@ -89,7 +89,12 @@ fn ended_at(now: u64, running: &mut Running) -> Vec<Command> {
             break;
         }
         running.pop();
-        commands.push(Command::Finished { item, token, result: AttemptResult::Succeeded { outputs: None } });
+        commands.push(Command::Finished {
+            item,
+            token,
+            result: AttemptResult::Succeeded { outputs: None },
+            report: None,
+        });
     }
     commands
 }

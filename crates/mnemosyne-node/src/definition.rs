@@ -1,0 +1,31 @@
+//! How the agents of a node are called, by their kinds.
+
+/// The definition of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentDefinition {
+    /// A program that is called once for each attempt.
+    Cli(CliAgent),
+}
+
+/// An agent of kind `cli`: a program that is called once for each attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CliAgent {
+    /// Program and arguments; `{prompt}`, `{prompt_file}` and `{session}` are replaced.
+    pub command: Vec<String>,
+    /// How the prompt is handed over.
+    pub prompt: PromptBy,
+    /// Names of environment variables it gets beside the usual ones.
+    pub env_allow: Vec<String>,
+}
+
+/// How a prompt is handed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PromptBy {
+    /// On standard input, which is closed afterwards.
+    #[default]
+    Stdin,
+    /// In place of `{prompt}` in an argument, or as the last argument after `--`.
+    Argument,
+    /// As a file whose path replaces `{prompt_file}`.
+    File,
+}
