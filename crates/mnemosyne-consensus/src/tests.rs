@@ -95,6 +95,7 @@ fn submission(name: String) -> Command {
         estimate: None,
         key: None,
         task: Payload::Inline(vec![7; 100].into()),
+        ..ItemSpec::default()
     };
     let spec = RunSpec {
         name: name.into(),
@@ -106,6 +107,7 @@ fn submission(name: String) -> Command {
         demands: vec![Demand::default()],
         groups: Vec::new(),
         items: vec![item],
+        ..RunSpec::default()
     };
     Command::Submit(Submission { spec, existing: OnExisting::New })
 }

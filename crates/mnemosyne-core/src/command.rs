@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::hash::StateHash;
-use crate::id::{FencingToken, ItemId, NodeId, RunId, SessionId};
+use crate::id::{FencingToken, ItemId, NodeId, QuestionId, RunId, SessionId};
+use crate::inbox::{Ask, Decision};
 use crate::node::NodeFacts;
 use crate::settings::Settings;
 use crate::time::Stamp;
@@ -34,6 +35,8 @@ impl Command {
                     let report = report.as_ref().map_or(0, |report| report.log_bytes());
                     report + result.log_bytes()
                 }
+                Self::Ask { ask, .. } => ask.log_bytes(),
+                Self::Decide { text, .. } => text.len(),
                 Self::Cancel { reason, .. } => reason.len(),
                 _ => 0,
             }
@@ -64,6 +67,24 @@ pub enum Command {
         result: AttemptResult,
         /// What else is to be recorded of it.
         report: Option<Box<AttemptReport>>,
+    },
+    /// An attempt that runs asks something and waits for the answer.
+    Ask {
+        /// The item.
+        item: ItemId,
+        /// The attempt's token.
+        token: FencingToken,
+        /// The question.
+        ask: Box<Ask>,
+    },
+    /// A human has decided.
+    Decide {
+        /// Which question.
+        question: QuestionId,
+        /// What.
+        decision: Decision,
+        /// What was said with it.
+        text: Box<str>,
     },
     /// End items that have not ended.
     Cancel {

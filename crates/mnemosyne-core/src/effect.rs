@@ -1,7 +1,7 @@
 //! What is to be done, by the node it is addressed to, once the entry that
 //! caused it is committed.
 
-use crate::id::{FencingToken, ItemId, NodeId};
+use crate::id::{FencingToken, ItemId, NodeId, QuestionId};
 use crate::work::attempt::StopCause;
 
 /// Something a node is to do. Effects are not stored: what is still to be done
@@ -28,6 +28,17 @@ pub enum Effect {
         /// Why.
         cause: StopCause,
     },
+    /// Tell an attempt that its question has been decided.
+    Answer {
+        /// The node that is to do it.
+        node: NodeId,
+        /// The item.
+        item: ItemId,
+        /// The attempt's token.
+        token: FencingToken,
+        /// The question.
+        question: QuestionId,
+    },
 }
 
 impl Effect {
@@ -35,7 +46,7 @@ impl Effect {
     #[must_use]
     pub fn node(&self) -> NodeId {
         match *self {
-            Self::Start { node, .. } | Self::Stop { node, .. } => node,
+            Self::Start { node, .. } | Self::Stop { node, .. } | Self::Answer { node, .. } => node,
         }
     }
 }

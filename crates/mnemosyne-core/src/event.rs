@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::hash::StateHash;
-use crate::id::{FencingToken, ItemId, NodeId, RunId, SessionId};
+use crate::id::{FencingToken, ItemId, NodeId, QuestionId, RunId, SessionId};
+use crate::inbox::{Decision, QuestionKind};
 use crate::time::Stamp;
 use crate::work::attempt::{Cause, Fault, Outcome, StopCause};
+use crate::work::review::ReviewVerdict;
 use crate::work::run::RunResult;
 use crate::work::state::ItemState;
 
@@ -66,6 +68,18 @@ pub enum Event {
     WorkItemReopened { item: ItemId },
     /// A report carried a token that is not valid any more; nothing changed.
     ReportFenced { item: ItemId, token: FencingToken },
+    /// A result is to be judged, by an item made for it.
+    ReviewRequested { item: ItemId, review: ItemId },
+    /// A result was judged.
+    ReviewDecided { item: ItemId, verdict: ReviewVerdict },
+    /// A human is asked.
+    QuestionAsked { item: ItemId, question: QuestionId, kind: QuestionKind },
+    /// A human has decided, or time has.
+    QuestionDecided { item: ItemId, question: QuestionId, decision: Decision, by_timeout: bool },
+    /// An approved item added further ones to its run.
+    ItemsAdded { item: ItemId, items: u32 },
+    /// The gate of a phase was approved; phases are counted from 0.
+    PhaseCompleted { run: RunId, phase: u16 },
 }
 
 impl Event {
@@ -103,6 +117,12 @@ impl Event {
             },
             Self::WorkItemReopened { .. } => "WorkItemReopened",
             Self::ReportFenced { .. } => "ReportFenced",
+            Self::ReviewRequested { .. } => "ReviewRequested",
+            Self::ReviewDecided { .. } => "ReviewDecided",
+            Self::QuestionAsked { .. } => "QuestionAsked",
+            Self::QuestionDecided { .. } => "QuestionDecided",
+            Self::ItemsAdded { .. } => "ItemsAdded",
+            Self::PhaseCompleted { .. } => "PhaseCompleted",
         }
     }
 
@@ -114,7 +134,8 @@ impl Event {
             | Self::RunFinished { run, .. }
             | Self::RunReopened { run }
             | Self::RunPaused { run, .. }
-            | Self::RunRetired { run } => Some(run),
+            | Self::RunRetired { run }
+            | Self::PhaseCompleted { run, .. } => Some(run),
             _ => self.item().map(|item| item.run),
         }
     }
@@ -133,7 +154,12 @@ impl Event {
             | Self::WorkItemPaused { item, .. }
             | Self::WorkItemEnded { item, .. }
             | Self::WorkItemReopened { item }
-            | Self::ReportFenced { item, .. } => Some(item),
+            | Self::ReportFenced { item, .. }
+            | Self::ReviewRequested { item, .. }
+            | Self::ReviewDecided { item, .. }
+            | Self::QuestionAsked { item, .. }
+            | Self::QuestionDecided { item, .. }
+            | Self::ItemsAdded { item, .. } => Some(item),
             _ => None,
         }
     }
@@ -168,6 +194,16 @@ impl Event {
             Self::WorkItemEnded { item, state } => (19, fold_item(item), state as u64),
             Self::WorkItemReopened { item } => (20, fold_item(item), 0),
             Self::ReportFenced { item, token } => (21, fold_item(item), token.0),
+            Self::ReviewRequested { item, review } => (22, fold_item(item), fold_item(review)),
+            Self::ReviewDecided { item, verdict } => (23, fold_item(item), verdict as u64),
+            Self::QuestionAsked { item, question, kind } => {
+                (24 + ((kind as u64) << 8), fold_item(item), question.0)
+            }
+            Self::QuestionDecided { item, question, decision, by_timeout } => {
+                (25 + ((decision as u64) << 8) + (u64::from(by_timeout) << 16), fold_item(item), question.0)
+            }
+            Self::ItemsAdded { item, items } => (26, fold_item(item), u64::from(items)),
+            Self::PhaseCompleted { run, phase } => (27, run.as_u64(), u64::from(phase)),
         };
         hash.fold(kind);
         hash.fold(first);
@@ -207,5 +243,6 @@ fn fold_outcome(outcome: Outcome) -> u64 {
             Cause::SessionLost => 42,
         },
         Outcome::Stopped(cause) => 13 + cause as u64,
+        Outcome::Asked => 50,
     }
 }

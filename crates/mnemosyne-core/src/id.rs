@@ -207,6 +207,10 @@ number_id! {
     SessionId, "s"
 }
 number_id! {
+    /// A question in the inbox.
+    QuestionId, "q"
+}
+number_id! {
     /// The right to execute one attempt of an item. Every grant gets a larger
     /// one, so a result that carries an older token is recognised and refused.
     FencingToken, ""

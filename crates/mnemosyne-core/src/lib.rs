@@ -10,6 +10,7 @@ pub mod effect;
 pub mod event;
 pub mod hash;
 pub mod id;
+pub mod inbox;
 pub mod invariant;
 pub mod limits;
 pub mod node;

@@ -31,6 +31,8 @@ pub struct Limits {
     pub classes_max: u32,
     /// Nodes.
     pub nodes_max: u32,
+    /// Items that one item may add to its run.
+    pub children_max: u32,
     /// Attempts of one item that are kept in the state; older ones are in the history.
     pub attempts_kept_max: u32,
     /// Requeues of one item for one cause that spend no attempt.
@@ -52,6 +54,7 @@ impl Default for Limits {
             tables_max: 10_000,
             classes_max: 4_096,
             nodes_max: 1_000,
+            children_max: 1_000,
             attempts_kept_max: 32,
             requeues_max: 100,
         }
@@ -80,6 +83,8 @@ pub mod name {
     pub const TABLES: &str = "tables_max";
     /// [`super::Limits::classes_max`].
     pub const CLASSES: &str = "classes_max";
+    /// [`super::Limits::children_max`].
+    pub const CHILDREN: &str = "children_max";
     /// [`super::Limits::nodes_max`].
     pub const NODES: &str = "nodes_max";
 }

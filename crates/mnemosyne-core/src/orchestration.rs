@@ -11,7 +11,8 @@ use crate::command::{Batch, Command};
 use crate::effect::Effect;
 use crate::event::{Event, EventRecord};
 use crate::hash::StateHash;
-use crate::id::{FencingToken, ItemId, NodeId, RunId, SessionId};
+use crate::id::{FencingToken, ItemId, NodeId, QuestionId, RunId, SessionId};
+use crate::inbox::Question;
 use crate::node::Node;
 use crate::reply::{Refusal, Reply};
 use crate::settings::Settings;
@@ -19,6 +20,7 @@ use crate::time::Stamp;
 use crate::work::class::Classes;
 use crate::work::dependency::Ending;
 use crate::work::item::{Item, ItemRef};
+use crate::work::learn::{Skill, TrackRecord};
 use crate::work::pages::Pages;
 use crate::work::run::Run;
 use crate::work::state::ItemState;
@@ -51,9 +53,13 @@ pub(crate) struct Facts {
     pub(crate) last_token: FencingToken,
     pub(crate) last_session: SessionId,
     pub(crate) last_run: Option<RunId>,
+    pub(crate) last_question: QuestionId,
     pub(crate) hash: StateHash,
     pub(crate) totals: Totals,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
+    /// Open questions, and decided ones whose attempt still runs.
+    pub(crate) inbox: BTreeMap<QuestionId, Question>,
+    pub(crate) track_records: BTreeMap<Skill, TrackRecord>,
     pub(crate) runs: Pages<Option<Run>>,
 }
 
@@ -190,6 +196,8 @@ impl Orchestration {
             Command::Finished { item, token, result, report } => {
                 self.finished(*item, *token, result, report.as_deref())
             }
+            Command::Ask { item, token, ask } => self.ask_live(*item, *token, ask),
+            Command::Decide { question, decision, text } => self.decide(*question, *decision, text),
             Command::Cancel { target, reason } => self.cancel(*target, reason),
             Command::Retry { target } => self.retry(*target),
             Command::Pause { target } => self.pause(*target),

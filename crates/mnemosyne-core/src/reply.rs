@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{FencingToken, ItemId, NodeId, RunId, SessionId};
+use crate::id::{FencingToken, ItemId, NodeId, QuestionId, RunId, SessionId};
+use crate::inbox::Decided;
 use crate::work::state::ItemState;
 
 /// The answer to one command.
@@ -30,6 +31,13 @@ pub enum Reply {
         session: SessionId,
         /// The session before it that had not ended in order.
         orphaned: Option<SessionId>,
+    },
+    /// A question is in the inbox.
+    Asked {
+        /// Its id.
+        question: QuestionId,
+        /// The answer, if it has one already.
+        decided: Option<Decided>,
     },
     /// Nothing was changed.
     Refused(Refusal),
@@ -124,6 +132,18 @@ pub enum Refusal {
         token: FencingToken,
         /// The valid one, if there is one.
         current: Option<FencingToken>,
+    },
+    /// There is no such question.
+    #[error("there is no open question {question}; `mnemosyne inbox` lists those that are open")]
+    UnknownQuestion {
+        /// The question that was named.
+        question: QuestionId,
+    },
+    /// The question has an answer.
+    #[error("question {question} has been decided already")]
+    AlreadyDecided {
+        /// The question that was named.
+        question: QuestionId,
     },
     /// The item is not in a state in which this can be done.
     #[error("item {item} is {state} and cannot be {verb}")]

@@ -1,6 +1,7 @@
 //! Snapshots: the facts, written run by run from a shared copy, and read back
 //! with everything that is derived from them.
 
+use std::cmp::Ordering;
 use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -8,12 +9,14 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 
 use crate::hash::StateHash;
-use crate::id::{FencingToken, NodeId, RunId, SessionId};
+use crate::id::{FencingToken, NodeId, QuestionId, RunId, SessionId};
+use crate::inbox::Question;
 use crate::node::Node;
 use crate::orchestration::{Facts, Orchestration, Totals};
 use crate::settings::Settings;
 use crate::time::Stamp;
-use crate::work::item::{Item, ItemRef};
+use crate::work::item::{Extra, Item, ItemRef};
+use crate::work::learn::{Skill, TrackRecord};
 use crate::work::pages::Pages;
 use crate::work::rank;
 use crate::work::run::{Run, RunHead};
@@ -22,7 +25,7 @@ use crate::work::state::ItemState;
 use crate::work::validate::within_earlier;
 
 /// Version of the snapshot's content.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes that one record of a snapshot may have.
 const RECORD_BYTES_MAX: usize = 1 << 30;
 /// Items in one record.
@@ -47,6 +50,14 @@ pub enum SnapshotError {
         /// What is wrong.
         what: String,
     },
+    /// It was written by a version before the first release.
+    #[error(
+        "the snapshot has content version {found}, which no release has written; this program reads {VERSION}"
+    )]
+    Older {
+        /// The version found.
+        found: u32,
+    },
     /// It was written by a newer version.
     #[error("the snapshot has content version {found}; this program reads up to {VERSION}")]
     Newer {
@@ -68,6 +79,9 @@ struct Head {
     hash: StateHash,
     totals: Totals,
     nodes: BTreeMap<NodeId, Node>,
+    last_question: QuestionId,
+    inbox: BTreeMap<QuestionId, Question>,
+    track_records: BTreeMap<Skill, TrackRecord>,
     runs: u64,
 }
 
@@ -90,10 +104,16 @@ impl Orchestration {
     /// When reading fails, the content is damaged or of a newer version.
     pub fn restore(input: &mut dyn Read) -> Result<Self, SnapshotError> {
         let mut buffer = Vec::new();
-        let head: Head = read_record(input, &mut buffer)?;
-        if head.version > VERSION {
-            return Err(SnapshotError::Newer { found: head.version });
+        let record = read_bytes(input, &mut buffer)?;
+        // The version stands first, whatever follows it.
+        let (version, _) =
+            postcard::take_from_bytes::<u32>(record).map_err(|error| damaged(error.to_string()))?;
+        match version.cmp(&VERSION) {
+            Ordering::Greater => return Err(SnapshotError::Newer { found: version }),
+            Ordering::Less => return Err(SnapshotError::Older { found: version }),
+            Ordering::Equal => {}
         }
+        let head: Head = decode(record)?;
         let mut state = Self::default();
         state.facts = Facts {
             settings: head.settings,
@@ -106,6 +126,9 @@ impl Orchestration {
             hash: head.hash,
             totals: head.totals,
             nodes: head.nodes,
+            last_question: head.last_question,
+            inbox: head.inbox,
+            track_records: head.track_records,
             runs: Pages::default(),
         };
         for _ in 0..head.runs {
@@ -118,6 +141,7 @@ impl Orchestration {
             }
             state.adopt((head, items));
         }
+        state.check_inbox()?;
         state.index_keys()?;
         Ok(state)
     }
@@ -137,6 +161,18 @@ impl Orchestration {
         let counts = [0; ItemState::ALL.len()];
         let slot = self.store_run(Run { head, items, counts, hard_failures: 0, classes, granted });
         self.index_run(slot);
+    }
+
+    /// Every question belongs to an item that lists it.
+    fn check_inbox(&self) -> Result<(), SnapshotError> {
+        let listed: usize = self.all_items().into_iter().map(|at| self.item(at).questions().len()).sum();
+        let known = |question: &Question| {
+            self.find_item(question.item).is_ok_and(|at| self.item(at).questions().contains(&question.id))
+        };
+        if listed == self.facts.inbox.len() && self.facts.inbox.values().all(known) {
+            return Ok(());
+        }
+        Err(damaged("the inbox and the items do not agree about open questions"))
     }
 
     /// Finds out who holds each item key and who waits for the holder.
@@ -200,6 +236,9 @@ impl Snapshot {
             hash: facts.hash,
             totals: facts.totals,
             nodes: facts.nodes.clone(),
+            last_question: facts.last_question,
+            inbox: facts.inbox.clone(),
+            track_records: facts.track_records.clone(),
             runs: runs.len() as u64,
         };
         write_record(output, &head)?;
@@ -227,7 +266,14 @@ fn read_run(input: &mut dyn Read, buffer: &mut Vec<u8>) -> Result<(RunHead, Vec<
         items.extend(chunk);
     }
     let groups = &record.head.groups;
+    let head = &record.head;
+    let reviewers = head.reviews.iter().filter_map(|review| review.reviewer.as_ref());
     let sound = items.len() == expected
+        && head.phases.iter().all(|phase| phase.gate < record.items)
+        && reviewers.into_iter().all(|reviewer| {
+            usize::from(reviewer.policy) < head.policies.len()
+                && usize::from(reviewer.demand) < head.demands.len()
+        })
         && (0..groups.len()).all(|group| within_earlier(groups, group))
         && items.iter().all(|item| is_sound(item, &record));
     if sound { Ok((record.head, items)) } else { Err(damaged("an item refers to something that is not there")) }
@@ -244,8 +290,19 @@ fn is_sound(item: &Item, record: &RunRecord) -> bool {
     usize::from(item.policy) < record.head.policies.len()
         && usize::from(item.demand) < record.head.demands.len()
         && item.group.is_none_or(|group| usize::from(group) < record.head.groups.len())
+        && item.review.is_none_or(|review| usize::from(review) < record.head.reviews.len())
+        && item.extra.as_ref().is_none_or(|extra| extra_is_sound(item, extra, record))
         && item.needs.iter().all(|need| need.item < record.items)
         && (!item.state.is_granted() || !item.attempts.is_empty())
+}
+
+fn extra_is_sound(item: &Item, extra: &Extra, record: &RunRecord) -> bool {
+    let leads = |position: &Option<u32>| position.is_none_or(|position| position < record.items);
+    leads(&extra.review_of)
+        && leads(&extra.reviewed_by)
+        && leads(&extra.expand_into)
+        && (extra.extension.is_none() || extra.expand_into.is_some())
+        && (item.state != ItemState::Reviewing || extra.reviewed_by.is_some())
 }
 
 fn write_record<T: Serialize>(output: &mut dyn Write, record: &T) -> Result<(), SnapshotError> {
@@ -257,6 +314,14 @@ fn write_record<T: Serialize>(output: &mut dyn Write, record: &T) -> Result<(), 
 }
 
 fn read_record<T: DeserializeOwned>(input: &mut dyn Read, buffer: &mut Vec<u8>) -> Result<T, SnapshotError> {
+    decode(read_bytes(input, buffer)?)
+}
+
+fn decode<T: DeserializeOwned>(record: &[u8]) -> Result<T, SnapshotError> {
+    postcard::from_bytes(record).map_err(|error| damaged(error.to_string()))
+}
+
+fn read_bytes<'b>(input: &mut dyn Read, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], SnapshotError> {
     let mut length = [0_u8; 4];
     input.read_exact(&mut length)?;
     let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
@@ -268,7 +333,7 @@ fn read_record<T: DeserializeOwned>(input: &mut dyn Read, buffer: &mut Vec<u8>) 
     if read != length {
         return Err(damaged("it ends within a record"));
     }
-    postcard::from_bytes(buffer).map_err(|error| damaged(error.to_string()))
+    Ok(buffer)
 }
 
 fn damaged(what: impl Into<String>) -> SnapshotError {
@@ -293,7 +358,7 @@ mod tests {
             priority: PRIORITY_DEFAULT,
             estimate: None,
             key: None,
-            task: crate::work::payload::Payload::empty(),
+            ..ItemSpec::default()
         };
         let spec = RunSpec {
             name: "r".into(),
@@ -303,8 +368,8 @@ mod tests {
             context: crate::work::payload::Payload::empty(),
             policies: vec![Policy::default()],
             demands: vec![Demand::default()],
-            groups: Vec::new(),
             items: vec![item],
+            ..RunSpec::default()
         };
         let facts = NodeFacts { slots: [1; 4], ..NodeFacts::default() };
         let commands = vec![

@@ -3,16 +3,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{FencingToken, ItemId, NodeId, RunId, SessionId};
+use crate::id::{FencingToken, ItemId, NodeId, QuestionId, RunId, SessionId};
+use crate::inbox::Question;
 use crate::node::NodeFacts;
 use crate::orchestration::{Orchestration, Totals};
 use crate::reply::Refusal;
 use crate::time::{Span, Stamp};
-use crate::work::attempt::{Attempt, Outcome};
+use crate::work::attempt::{Attempt, Cause, Outcome};
 use crate::work::item::{Item, ItemRef};
 use crate::work::payload::Payload;
 use crate::work::report::AttemptReport;
-use crate::work::run::{Run, RunResult};
+use crate::work::review::ReviewRecord;
+use crate::work::run::{PhaseState, Run, RunResult};
 use crate::work::spec::{Demand, Policy};
 use crate::work::state::ItemState;
 
@@ -66,6 +68,12 @@ pub struct ItemDetail {
     pub history: Vec<AttemptView>,
     /// The recorded completion, when it succeeded by an attempt of its own.
     pub completion: Option<CompletionView>,
+    /// Judgements of its results, the latest, oldest first.
+    pub reviews: Vec<ReviewRecord>,
+    /// The item that it reviews.
+    pub review_of: Option<ItemId>,
+    /// Name of its phase.
+    pub phase: Option<Box<str>>,
 }
 
 /// A dependency of an item.
@@ -138,6 +146,19 @@ pub struct RunView {
     pub created_at: Stamp,
     /// When its last item ended.
     pub finished_at: Option<Stamp>,
+    /// Its phases in order.
+    pub phases: Vec<PhaseView>,
+}
+
+/// A phase of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseView {
+    /// Its name.
+    pub name: Box<str>,
+    /// The item whose approval ends it.
+    pub gate: ItemId,
+    /// When that was.
+    pub completed_at: Option<Stamp>,
 }
 
 impl RunView {
@@ -219,6 +240,41 @@ pub struct Order {
     pub stopping: bool,
     /// It was granted before this process of the node started: it may have run already.
     pub adopted: bool,
+    /// The agent's conversation of the latest attempt by the same agent, to be taken up again.
+    pub resume: Option<Box<str>>,
+    /// How many rounds of changes went before.
+    pub rounds: u16,
+    /// Findings of the latest review, as JSON text, which this attempt is to deal with.
+    pub findings: Option<Payload>,
+    /// Words of a human for this attempt.
+    pub guidance: Option<Box<str>>,
+    /// What an earlier attempt failed with, in words.
+    pub last_error: Option<String>,
+    /// What is to be reviewed, where that is the work.
+    pub reviews: Option<Box<Reviewed>>,
+    /// Whether its result will be reviewed.
+    pub will_be_reviewed: bool,
+}
+
+/// What a review is about.
+#[derive(Clone, Debug)]
+pub struct Reviewed {
+    /// The item.
+    pub item: ItemId,
+    /// Its name.
+    pub name: Box<str>,
+    /// The token of the attempt whose result it is.
+    pub token: FencingToken,
+    /// What the item was to do, encoded.
+    pub task: Payload,
+    /// Its outputs, as JSON text.
+    pub outputs: Option<Payload>,
+    /// What else is known of the attempt.
+    pub report: Option<Box<AttemptReport>>,
+    /// The number of this round, from 1.
+    pub round: u16,
+    /// Judgements of earlier rounds, oldest first.
+    pub earlier: Vec<ReviewRecord>,
 }
 
 /// Which items a list shows.
@@ -293,6 +349,9 @@ impl Orchestration {
             outputs: item.extra.as_ref().and_then(|extra| extra.outputs.clone()),
             history: item.attempts.iter().map(|attempt| attempt_view(attempt, demand)).collect(),
             completion,
+            reviews: item.extra.as_ref().map(|extra| extra.reviews.clone()).unwrap_or_default(),
+            review_of: item.review_of().map(|position| run.head.id.item(position)),
+            phase: phase_of(run, item),
         })
     }
 
@@ -427,7 +486,46 @@ impl Orchestration {
             context: run.head.context.clone(),
             stopping: item.stopping.is_some(),
             adopted: false,
+            resume: resume_of(item),
+            rounds: item.extra.as_ref().map_or(0, |extra| extra.rounds),
+            findings: item.extra.as_ref().and_then(|extra| extra.findings.clone()),
+            guidance: item.extra.as_ref().and_then(|extra| extra.guidance.clone()),
+            last_error: error_of(item),
+            reviews: self.reviewed(at).map(Box::new),
+            will_be_reviewed: item.review.is_some(),
         })
+    }
+
+    /// What an item reviews.
+    fn reviewed(&self, at: ItemRef) -> Option<Reviewed> {
+        let position = self.item(at).review_of()?;
+        let run = self.run(at.run);
+        let item = run.item(position).expect("what is reviewed is in the same run");
+        let extra = item.extra.as_ref()?;
+        let attempt = item.attempts.last()?;
+        Some(Reviewed {
+            item: run.head.id.item(position),
+            name: item.name.clone(),
+            token: attempt.token,
+            task: item.task.clone(),
+            outputs: extra.outputs.clone(),
+            report: attempt.report.clone(),
+            round: extra.rounds.saturating_add(1),
+            earlier: extra.reviews.clone(),
+        })
+    }
+
+    /// Open questions, the oldest first.
+    #[must_use]
+    pub fn questions(&self, limit: usize) -> Vec<Question> {
+        let open = self.facts.inbox.values().filter(|question| question.decided.is_none());
+        open.take(limit).cloned().collect()
+    }
+
+    /// A question that is open, or whose attempt still runs.
+    #[must_use]
+    pub fn question(&self, id: QuestionId) -> Option<&Question> {
+        self.facts.inbox.get(&id)
     }
 
     fn view(&self, at: ItemRef) -> ItemView {
@@ -483,7 +581,17 @@ fn run_view(run: &Run) -> RunView {
         counts: run.counts,
         created_at: run.head.created_at,
         finished_at: run.head.finished_at,
+        phases: run.head.phases.iter().map(|phase| phase_view(run, phase)).collect(),
     }
+}
+
+fn phase_view(run: &Run, phase: &PhaseState) -> PhaseView {
+    PhaseView { name: phase.name.clone(), gate: run.head.id.item(phase.gate), completed_at: phase.completed_at }
+}
+
+fn phase_of(run: &Run, item: &Item) -> Option<Box<str>> {
+    let phase = run.head.phases.get(usize::from(item.extra.as_ref()?.phase?))?;
+    Some(phase.name.clone())
 }
 
 fn attempt_view(attempt: &Attempt, demand: &Demand) -> AttemptView {
@@ -500,6 +608,17 @@ fn attempt_view(attempt: &Attempt, demand: &Demand) -> AttemptView {
         message: attempt.message.clone(),
         report: attempt.report.clone(),
     }
+}
+
+/// The conversation of the latest finished attempt, if the present one has the same agent.
+fn resume_of(item: &Item) -> Option<Box<str>> {
+    let (present, earlier) = item.attempts.split_last()?;
+    let last = earlier.iter().rev().find(|attempt| attempt.report.is_some())?;
+    if last.agent.is_none() || last.agent != present.agent {
+        return None;
+    }
+    let lost = matches!(last.outcome, Some(Outcome::Requeued(Cause::SessionLost)));
+    last.report.as_ref()?.agent_session.clone().filter(|_| !lost)
 }
 
 fn agent_of(attempt: &Attempt, demand: &Demand) -> Option<Box<str>> {

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ItemId, NodeId};
+use crate::id::{ItemId, NodeId, QuestionId};
+use crate::inbox::QuestionKind;
 use crate::orchestration::Orchestration;
 use crate::reply::Refusal;
 use crate::text::counted;
@@ -64,6 +65,12 @@ pub enum Why {
     Deadline,
     /// An item with the same key has done its work.
     DoneByKey { holder: ItemId },
+    /// Its result is being judged, by that item.
+    Review { review: ItemId, state: ItemState },
+    /// A human has to decide; whether an attempt runs and waits for it.
+    Human { question: QuestionId, kind: QuestionKind, text: Box<str>, running: bool },
+    /// Its result was rejected.
+    Rejected { reason: Box<str> },
 }
 
 impl Orchestration {
@@ -90,7 +97,9 @@ impl Orchestration {
             return self.why_ended(at, end);
         }
         match item.state {
-            ItemState::Pending | ItemState::Waiting | ItemState::Reviewing => match item.alias_of() {
+            ItemState::Reviewing => self.why_reviewing(at),
+            ItemState::Waiting => self.why_human(at, false).unwrap_or_else(|| self.why_pending(at)),
+            ItemState::Pending => match item.alias_of() {
                 Some(holder) if item.unmet == 0 => Why::SameKey { holder },
                 _ => self.why_pending(at),
             },
@@ -107,7 +116,9 @@ impl Orchestration {
                 let attempt = item.granted().expect("granted items have an attempt");
                 match (item.stopping, attempt.started_at) {
                     (Some(cause), _) => Why::Stopping { node: attempt.node, cause },
-                    (None, Some(since)) => Why::Running { node: attempt.node, since },
+                    (None, Some(since)) => {
+                        self.why_human(at, true).unwrap_or(Why::Running { node: attempt.node, since })
+                    }
                     (None, None) => Why::Starting { node: attempt.node },
                 }
             }
@@ -131,8 +142,23 @@ impl Orchestration {
             EndReason::Cancelled { reason } => Why::Cancelled { reason: reason.clone() },
             EndReason::QueueTimeout => Why::QueueTimeout,
             EndReason::Deadline => Why::Deadline,
+            EndReason::Rejected { reason } => Why::Rejected { reason: reason.clone() },
             EndReason::SameKey { item } => Why::DoneByKey { holder: *item },
         }
+    }
+
+    fn why_reviewing(&self, at: ItemRef) -> Why {
+        let review = self.item(at).extra.as_ref().and_then(|extra| extra.reviewed_by);
+        let review = ItemRef { run: at.run, position: review.expect("a review is under way") };
+        Why::Review { review: self.id_of(review), state: self.item(review).state }
+    }
+
+    /// The first open question of an item.
+    fn why_human(&self, at: ItemRef, running: bool) -> Option<Why> {
+        let open = self.item(at).questions().iter().filter_map(|id| self.facts.inbox.get(id));
+        let question = open.into_iter().find(|question| question.decided.is_none())?;
+        let (kind, text) = (question.ask.kind, question.ask.text.clone());
+        Some(Why::Human { question: question.id, kind, text, running })
     }
 
     fn why_pending(&self, at: ItemRef) -> Why {
@@ -249,6 +275,15 @@ impl fmt::Display for Why {
             Self::Cancelled { reason } => write!(f, "was cancelled: {reason}"),
             Self::QueueTimeout => f.write_str("waited for a slot longer than its queue timeout"),
             Self::Deadline => f.write_str("had not ended when its deadline passed"),
+            Self::Review { review, state } => write!(f, "is being reviewed by {review} ({state})"),
+            Self::Human { question, text, running: false, .. } => {
+                write!(f, "waits for a human, question {question}: {text}")
+            }
+            Self::Human { question, text, running: true, .. } => {
+                write!(f, "runs and waits for a human, question {question}: {text}")
+            }
+            Self::Rejected { reason } if reason.is_empty() => f.write_str("was rejected"),
+            Self::Rejected { reason } => write!(f, "was rejected: {reason}"),
             Self::DoneByKey { holder } => write!(f, "has the same key as {holder}, which has done the work"),
         }
     }

@@ -16,6 +16,7 @@
 mod answers;
 mod clock;
 mod definition;
+mod desk;
 mod endpoint;
 mod executor;
 mod fault;

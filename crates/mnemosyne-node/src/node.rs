@@ -19,6 +19,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
+use crate::desk::Desk;
 use crate::endpoint::NodeEndpoint;
 use crate::executor::{self, Instruction};
 use crate::info::NodeInfo;
@@ -146,12 +147,14 @@ impl Node {
         let (deadline, next_deadline) = watch::channel(None);
         let (instructions, told) = mpsc::unbounded_channel();
         let retired = Arc::new(Notify::new());
+        let (answered, answers) = watch::channel(0);
         let outlet = Outlet {
             node,
             history: Arc::clone(&history),
             latest_event,
             deadline,
             instructions: instructions.clone(),
+            answered,
             retired: Arc::clone(&retired),
         };
         let consensus = Consensus::open(mnemosyne_consensus::Options {
@@ -184,8 +187,9 @@ impl Node {
         let runner: Arc<dyn Runner> = match work {
             Work::Runner(runner) => runner,
             Work::Processes(options) => {
+                let desk = Desk { proposer: proposer.clone(), consensus: consensus.clone(), answered: answers };
                 let outputs: Arc<dyn OutputsBefore> = Arc::clone(&endpoint) as _;
-                Arc::new(ProcessRunner::new(options, payloads, outputs))
+                Arc::new(ProcessRunner::new(options, payloads, outputs, desk))
             }
         };
         tasks.push(tokio::spawn(executor::execute(runner, proposer.clone(), told)));

@@ -9,6 +9,7 @@ use mnemosyne_core::event::Event;
 use mnemosyne_core::id::NodeId;
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::time::Stamp;
+use mnemosyne_core::view::Order;
 use mnemosyne_persistence::History;
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -21,6 +22,8 @@ pub(crate) struct Outlet {
     pub(crate) latest_event: watch::Sender<u64>,
     pub(crate) deadline: watch::Sender<Option<Stamp>>,
     pub(crate) instructions: mpsc::UnboundedSender<Instruction>,
+    /// Wakes attempts that wait for the answer to a question.
+    pub(crate) answered: watch::Sender<u64>,
     /// Wakes the janitor.
     pub(crate) retired: Arc<Notify>,
 }
@@ -43,13 +46,17 @@ impl Observer for Outlet {
             return;
         }
         for effect in applied.effects.iter().filter(|effect| effect.node() == self.node) {
-            let (Effect::Start { item, token, .. } | Effect::Stop { item, token, .. }) = *effect;
+            let (item, token, instruction): (_, _, fn(Box<Order>) -> Instruction) = match *effect {
+                Effect::Start { item, token, .. } => (item, token, Instruction::Start),
+                Effect::Stop { item, token, .. } => (item, token, Instruction::Stop),
+                Effect::Answer { .. } => {
+                    self.answered.send_modify(|count| *count += 1);
+                    continue;
+                }
+            };
             // An order that is gone was taken back within the same entry.
             let Some(order) = state.order(item).filter(|order| order.token == token) else { continue };
-            let instruction = match effect {
-                Effect::Start { .. } => Instruction::Start(Box::new(order)),
-                Effect::Stop { .. } => Instruction::Stop(Box::new(order)),
-            };
+            let instruction = instruction(Box::new(order));
             // The executor is gone only when the node ends; the next one finds the grant in the state.
             let _ = self.instructions.send(instruction);
         }

@@ -26,6 +26,7 @@ use mnemosyne_core::work::task::TaskSpec;
 use serde_json::Value;
 
 use crate::definition::AgentDefinition;
+use crate::desk::Desk;
 use crate::fault::{in_full, passes, passing};
 use crate::launch::{LaunchError, OUTPUTS_FILE, Surroundings, cookie, prepare};
 use crate::runner::{Ended, Report, Runner, Stop, StopKind};
@@ -66,6 +67,8 @@ pub struct ProcessRunner {
     options: Arc<ProcessOptions>,
     payloads: Payloads,
     outputs: Arc<dyn OutputsBefore>,
+    /// Where agents that run ask.
+    pub(crate) desk: Desk,
 }
 
 /// Outputs of items by name, or why they cannot be had.
@@ -84,8 +87,13 @@ impl Runner for ProcessRunner {
 }
 
 impl ProcessRunner {
-    pub(crate) fn new(options: ProcessOptions, payloads: Payloads, outputs: Arc<dyn OutputsBefore>) -> Self {
-        Self { options: Arc::new(options), payloads, outputs }
+    pub(crate) fn new(
+        options: ProcessOptions,
+        payloads: Payloads,
+        outputs: Arc<dyn OutputsBefore>,
+        desk: Desk,
+    ) -> Self {
+        Self { options: Arc::new(options), payloads, outputs, desk }
     }
 
     /// The folder of an attempt.

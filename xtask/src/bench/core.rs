@@ -156,7 +156,7 @@ impl Load {
         }
         let started = output.effects.iter().filter_map(|effect| match *effect {
             Effect::Start { item, token, .. } => Some((item, token)),
-            Effect::Stop { .. } => None,
+            Effect::Stop { .. } | Effect::Answer { .. } => None,
         });
         self.running.extend(started);
     }
@@ -183,6 +183,7 @@ fn run_spec(items: u32) -> RunSpec {
         estimate: None,
         key: None,
         task: Payload::Inline(vec![0; TASK_BYTES].into()),
+        ..ItemSpec::default()
     };
     RunSpec {
         name: "bench".into(),
@@ -194,6 +195,7 @@ fn run_spec(items: u32) -> RunSpec {
         demands: vec![Demand::default()],
         groups: Vec::new(),
         items: (0..items).map(item).collect(),
+        ..RunSpec::default()
     }
 }
 

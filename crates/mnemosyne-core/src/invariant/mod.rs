@@ -6,11 +6,13 @@
 use crate::orchestration::Orchestration;
 
 mod c9_restore;
+mod inbox;
 mod q12_readiness;
 mod q13_balance;
 mod q4_dependencies;
 mod q6_grants;
 mod q9_attempts;
+mod w1_phases;
 
 /// An invariant that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +33,9 @@ pub fn check(state: &Orchestration) -> Result<(), Violation> {
     q6_grants::check(state)?;
     q9_attempts::check(state)?;
     q12_readiness::check(state)?;
-    q13_balance::check(state)
+    q13_balance::check(state)?;
+    inbox::check(state)?;
+    w1_phases::check(state)
 }
 
 /// Checks that a snapshot of the state leads back to it, and returns what was read back.

@@ -131,6 +131,8 @@ pub fn compile(plan: &Plan, options: &CompileOptions<'_>) -> Result<Compiled, Fi
         policies: policies.into_values(),
         demands: demands.into_values(),
         groups: groups.into_values(),
+        reviews: Vec::new(),
+        phases: Vec::new(),
         items,
     };
     if is_sound && !findings.has_errors() {
@@ -234,6 +236,9 @@ impl<'a> Compiler<'a> {
                 estimate: settings.pick(|shared| shared.estimate),
                 key,
                 task: Payload::Inline(task),
+                review: None,
+                phase: None,
+                expand_into: None,
             });
         }
     }

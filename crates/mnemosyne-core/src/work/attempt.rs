@@ -5,9 +5,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{FencingToken, NodeId, SessionId};
+use crate::inbox::Ask;
 use crate::time::{Span, Stamp};
 use crate::work::payload::Payload;
 use crate::work::report::AttemptReport;
+use crate::work::review::Judgement;
+use crate::work::spec::RunSpec;
 
 /// The record of one attempt, made before its agent process starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +50,8 @@ pub enum Outcome {
     Requeued(Cause),
     /// It was stopped on request.
     Stopped(StopCause),
+    /// It could not go on without a human.
+    Asked,
 }
 
 impl Outcome {
@@ -54,7 +59,7 @@ impl Outcome {
     #[must_use]
     pub fn shows_it_ran(self) -> bool {
         match self {
-            Self::Succeeded => true,
+            Self::Succeeded | Self::Asked => true,
             Self::Failed(fault) => fault != Fault::Spawn,
             Self::Requeued(_) | Self::Stopped(_) => false,
         }
@@ -74,6 +79,7 @@ impl fmt::Display for Outcome {
             Self::Failed(fault) => write!(f, "failed ({fault})"),
             Self::Requeued(cause) => write!(f, "{cause}"),
             Self::Stopped(cause) => write!(f, "stopped ({cause})"),
+            Self::Asked => f.write_str("asked a human"),
         }
     }
 }
@@ -220,6 +226,17 @@ pub enum AttemptResult {
         /// The item's outputs as JSON text, if it wrote any.
         outputs: Option<Payload>,
     },
+    /// The work was done, and gave further work, which joins the run.
+    Expanded {
+        /// The item's outputs as JSON text.
+        outputs: Option<Payload>,
+        /// The further work: items and tables of their own, nothing else.
+        children: Box<RunSpec>,
+    },
+    /// A reviewer has judged what it was to judge.
+    Reviewed(Box<Judgement>),
+    /// It cannot go on without a human.
+    Blocked(Box<Ask>),
     /// The work itself failed.
     Failed {
         /// In what way.
@@ -247,7 +264,23 @@ impl AttemptResult {
         match self {
             Self::Succeeded { outputs } => outputs.as_ref().map_or(0, Payload::log_bytes),
             Self::Failed { message, .. } | Self::Requeue { message, .. } => message.len(),
+            Self::Expanded { outputs, children } => {
+                children.log_bytes() + outputs.as_ref().map_or(0, Payload::log_bytes)
+            }
+            Self::Reviewed(judgement) => judgement.log_bytes(),
+            Self::Blocked(ask) => ask.log_bytes(),
             Self::Stopped => 0,
+        }
+    }
+
+    /// The outputs it carries.
+    #[must_use]
+    pub fn outputs(&self) -> Option<&Payload> {
+        match self {
+            Self::Succeeded { outputs } | Self::Expanded { outputs, .. } => outputs.as_ref(),
+            Self::Reviewed(judgement) => judgement.findings.as_ref(),
+            Self::Blocked(ask) => ask.outputs.as_ref(),
+            Self::Failed { .. } | Self::Requeue { .. } | Self::Stopped => None,
         }
     }
 }

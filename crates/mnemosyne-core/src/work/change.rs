@@ -46,13 +46,13 @@ impl Orchestration {
             ItemState::Assigned | ItemState::Running => self.count_grant(at, 1),
             _ => {}
         }
-        let timers = [self.state_timer(at), self.deadline_of(at)];
+        let timers = [self.state_timer(at), self.deadline_of(at), self.question_timer(at)];
         timers.into_iter().flatten().for_each(|timer| self.index.timers.set(timer));
     }
 
     /// Takes an item out of every index of its present state.
     pub(crate) fn leave(&mut self, at: ItemRef) {
-        let timers = [self.state_timer(at), self.deadline_of(at)];
+        let timers = [self.state_timer(at), self.deadline_of(at), self.question_timer(at)];
         timers.into_iter().flatten().for_each(|timer| self.index.timers.clear(timer));
         let run = self.run_mut(at.run);
         let item = run.item(at.position).expect("the item exists");

@@ -62,6 +62,9 @@ impl Orchestration {
         }
         let item = self.id_of(at);
         self.emit(Event::WorkItemEnded { item, state });
+        self.withdraw_questions(at);
+        self.phase_ended(at);
+        self.review_ended(at);
         self.key_owner_ended(at);
     }
 
@@ -113,6 +116,9 @@ impl Orchestration {
         }
         if self.waits_for_key(at) {
             return;
+        }
+        if self.is_gate(at) {
+            return self.ask_approval(at);
         }
         let run = self.run(at.run);
         let item = run.item(at.position).expect("the item exists");

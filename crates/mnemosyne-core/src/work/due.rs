@@ -26,6 +26,7 @@ impl Orchestration {
                     self.stop(at, StopCause::RunTimeout);
                 }
                 DeadlineReason::Deadline => self.miss_deadline(at),
+                DeadlineReason::Question => self.questions_due(at),
                 DeadlineReason::Retention => self.retire(at.run),
             }
         }

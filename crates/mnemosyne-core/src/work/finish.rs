@@ -3,12 +3,14 @@
 use crate::event::Event;
 use crate::hash::mix;
 use crate::id::{FencingToken, ItemId};
+use crate::inbox::{Ask, QuestionKind};
 use crate::orchestration::Orchestration;
 use crate::reply::{Refusal, Reply};
 use crate::time::{Span, Stamp};
 use crate::work::attempt::{AttemptResult, Cause, Fault, Outcome, StopCause};
 use crate::work::item::{EndReason, ItemRef};
 use crate::work::report::AttemptReport;
+use crate::work::review::ReviewVerdict;
 use crate::work::spec::Retry;
 use crate::work::state::ItemState;
 
@@ -20,6 +22,8 @@ const JITTER_PERMILLE: u64 = 200;
 enum Next {
     End(ItemState, Option<EndReason>),
     Again(Span),
+    Review,
+    Ask(Box<Ask>),
 }
 
 impl Orchestration {
@@ -31,23 +35,74 @@ impl Orchestration {
         report: Option<&AttemptReport>,
     ) -> Result<Reply, Refusal> {
         let at = self.check_token(id, token)?;
+        let objection = self.objection_to(at, result);
+        let result = objection.as_ref().unwrap_or(result);
         let outcome = self.outcome_of(at, result);
         self.record_end(at, outcome, message_of(result), report);
         self.emit(Event::AttemptEnded { item: id, token, outcome });
-        if let (Outcome::Succeeded, AttemptResult::Succeeded { outputs: Some(outputs) }) = (outcome, result) {
-            self.item_mut(at).extra_mut().outputs = Some(outputs.clone());
+        self.learn_from_attempt(at);
+        self.withdraw_questions(at);
+        if matches!(outcome, Outcome::Succeeded | Outcome::Asked) {
+            self.keep_yield(at, result);
         }
         match self.next_step(at, outcome, result) {
             Next::End(state, reason) => self.end(at, state, reason),
             Next::Again(wait) => self.again(at, wait),
+            Next::Review => self.request_review(at),
+            Next::Ask(ask) => self.ask(at, *ask),
         }
         Ok(Reply::Done)
+    }
+
+    /// What an attempt counts as when it reports something that cannot be taken as it is.
+    fn objection_to(&self, at: ItemRef, result: &AttemptResult) -> Option<AttemptResult> {
+        match result {
+            AttemptResult::Reviewed(judgement) if !self.is_about_present_content(at, judgement) => {
+                let message = "what was judged is not what the attempt left".into();
+                Some(AttemptResult::Requeue { cause: Cause::ReviewerError, message, after: None })
+            }
+            AttemptResult::Succeeded { .. } | AttemptResult::Expanded { .. }
+                if self.item(at).review_of().is_some() =>
+            {
+                let message = "the reviewer gave no verdict".into();
+                Some(AttemptResult::Failed { fault: Fault::Outputs, message })
+            }
+            AttemptResult::Expanded { children, .. } => {
+                let refusal = self.check_extension(at, children).err()?;
+                let message = format!("its further work cannot be added: {refusal}").into();
+                Some(AttemptResult::Failed { fault: Fault::Outputs, message })
+            }
+            _ => None,
+        }
+    }
+
+    /// Keeps what an attempt left: its outputs, and further work until it is approved.
+    fn keep_yield(&mut self, at: ItemRef, result: &AttemptResult) {
+        if let Some(outputs) = result.outputs() {
+            self.item_mut(at).extra_mut().outputs = Some(outputs.clone());
+        }
+        if let Some(extra) = &mut self.item_mut(at).extra {
+            // What it was told it has been told.
+            (extra.findings, extra.guidance) = (None, None);
+        }
+        match result {
+            AttemptResult::Expanded { children, .. } => {
+                self.item_mut(at).extra_mut().extension = Some(children.clone());
+            }
+            AttemptResult::Reviewed(judgement) => {
+                self.item_mut(at).extra_mut().judgement = Some(judgement.clone());
+            }
+            _ => {}
+        }
     }
 
     /// What is recorded: a stop that was asked for goes before what the agent made of it.
     fn outcome_of(&self, at: ItemRef, result: &AttemptResult) -> Outcome {
         let reported = match result {
-            AttemptResult::Succeeded { .. } => Outcome::Succeeded,
+            AttemptResult::Succeeded { .. } | AttemptResult::Expanded { .. } | AttemptResult::Reviewed(_) => {
+                Outcome::Succeeded
+            }
+            AttemptResult::Blocked(_) => Outcome::Asked,
             AttemptResult::Failed { fault, .. } => Outcome::Failed(*fault),
             AttemptResult::Requeue { cause, .. } => Outcome::Requeued(*cause),
             AttemptResult::Stopped => Outcome::Requeued(Cause::Interrupted),
@@ -93,7 +148,22 @@ impl Orchestration {
         let spent = item.spent;
         assert!(spent <= retry.max_attempts, "item {id} spent {spent} of {} attempts", retry.max_attempts);
         match outcome {
-            Outcome::Succeeded => Next::End(ItemState::Succeeded, None),
+            Outcome::Succeeded => match result {
+                // A review on its own, as at the gate of a phase: only approval lets it pass.
+                AttemptResult::Reviewed(judgement)
+                    if item.review_of().is_none() && judgement.verdict != ReviewVerdict::Approve =>
+                {
+                    let text = format!("{}: {}", judgement.verdict.as_str(), judgement.summary).into();
+                    Next::Ask(Box::new(Ask { kind: QuestionKind::Review, text, ..Ask::default() }))
+                }
+                AttemptResult::Expanded { .. } => Next::Review,
+                _ if item.review.is_some() => Next::Review,
+                _ => Next::End(ItemState::Succeeded, None),
+            },
+            Outcome::Asked => match result {
+                AttemptResult::Blocked(ask) => Next::Ask(ask.clone()),
+                _ => unreachable!("only a blocked attempt counts as one that asked"),
+            },
             Outcome::Stopped(StopCause::Cancelled) => Next::End(ItemState::Cancelled, None),
             Outcome::Stopped(StopCause::Deadline) => Next::End(ItemState::Expired, Some(EndReason::Deadline)),
             Outcome::Failed(_) | Outcome::Stopped(StopCause::RunTimeout) => {
@@ -122,7 +192,7 @@ impl Orchestration {
     }
 
     /// Lets an item wait for its next attempt.
-    fn again(&mut self, at: ItemRef, wait: Span) {
+    pub(crate) fn again(&mut self, at: ItemRef, wait: Span) {
         let until = self.facts.now.plus(wait);
         let id = self.id_of(at);
         if wait > Span::ZERO || self.item(at).extra.is_some() {
@@ -143,7 +213,11 @@ impl Orchestration {
 fn message_of(result: &AttemptResult) -> Option<&str> {
     match result {
         AttemptResult::Failed { message, .. } | AttemptResult::Requeue { message, .. } => Some(message),
-        AttemptResult::Succeeded { .. } | AttemptResult::Stopped => None,
+        AttemptResult::Blocked(ask) => Some(&ask.text),
+        AttemptResult::Succeeded { .. }
+        | AttemptResult::Expanded { .. }
+        | AttemptResult::Reviewed(_)
+        | AttemptResult::Stopped => None,
     }
 }
 

@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::ItemId;
+use crate::id::QuestionId;
 use crate::time::Stamp;
 use crate::work::attempt::{Attempt, Cause, StopCause};
 use crate::work::payload::Payload;
-use crate::work::spec::{ItemSpec, Need};
+use crate::work::review::{Judgement, ReviewRecord};
+use crate::work::spec::{ItemSpec, Need, RunSpec};
 use crate::work::state::ItemState;
 
 /// Where an item lies: the slot of its run and its position there. Valid only
@@ -38,6 +40,8 @@ pub(crate) struct Item {
     pub(crate) unmet: u32,
     pub(crate) policy: u16,
     pub(crate) group: Option<u16>,
+    /// Position of what must be approved, in the run's table.
+    pub(crate) review: Option<u16>,
     /// Attempts that count against the policy's `max_attempts`.
     pub(crate) spent: u16,
     /// Position of its demand in the run's table.
@@ -68,6 +72,32 @@ pub(crate) struct Extra {
     /// Why it ended as it did, where that does not follow from its last attempt.
     pub(crate) end: Option<EndReason>,
     pub(crate) estimate_ms: u64,
+    /// Position of the phase it belongs to.
+    pub(crate) phase: Option<u16>,
+    /// Position of the item that waits for what this one adds to the run.
+    pub(crate) expand_into: Option<u32>,
+    /// How many items up the line were added by others.
+    pub(crate) depth: u8,
+    /// What it adds to the run once it is approved.
+    pub(crate) extension: Option<Box<RunSpec>>,
+    /// Position of the item that this one reviews.
+    pub(crate) review_of: Option<u32>,
+    /// Position of the item that reviews this one, the latest.
+    pub(crate) reviewed_by: Option<u32>,
+    /// Reviews of it that were requested so far.
+    pub(crate) reviews_requested: u32,
+    /// Rounds that asked for changes since it was submitted, reopened or answered.
+    pub(crate) rounds: u16,
+    /// What this item says about the one that it reviews.
+    pub(crate) judgement: Option<Box<Judgement>>,
+    /// What was judged, the latest, oldest first.
+    pub(crate) reviews: Vec<ReviewRecord>,
+    /// What the next attempt is to be told: findings of the review.
+    pub(crate) findings: Option<Payload>,
+    /// What the next attempt is to be told: words of a human.
+    pub(crate) guidance: Option<Box<str>>,
+    /// Its open questions in the inbox.
+    pub(crate) questions: Vec<QuestionId>,
 }
 
 /// Why an item ended other than by its own attempts.
@@ -94,15 +124,24 @@ pub enum EndReason {
         /// That item.
         item: ItemId,
     },
+    /// A human rejected its result, or time decided so.
+    Rejected {
+        /// In words.
+        reason: Box<str>,
+    },
 }
 
 impl Item {
     /// A new item; its dependents and rank are filled in by its run.
     pub(crate) fn new(spec: &ItemSpec, now: Stamp) -> Self {
-        let extra = (spec.key.is_some() || spec.estimate.is_some()).then(|| {
+        let special =
+            spec.key.is_some() || spec.estimate.is_some() || spec.phase.is_some() || spec.expand_into.is_some();
+        let extra = special.then(|| {
             Box::new(Extra {
                 key: spec.key.clone(),
                 estimate_ms: spec.estimate.map_or(0, |span| span.as_millis()),
+                phase: spec.phase,
+                expand_into: spec.expand_into,
                 ..Extra::default()
             })
         });
@@ -118,6 +157,7 @@ impl Item {
             unmet: u32::try_from(spec.needs.len()).expect("validated against a limit"),
             policy: spec.policy,
             group: spec.group,
+            review: spec.review,
             spent: 0,
             demand: spec.demand,
             priority: spec.priority,
@@ -160,6 +200,16 @@ impl Item {
     /// Why it ended, where that does not follow from its last attempt.
     pub(crate) fn end_reason(&self) -> Option<&EndReason> {
         self.extra.as_ref()?.end.as_ref()
+    }
+
+    /// Its open questions in the inbox.
+    pub(crate) fn questions(&self) -> &[QuestionId] {
+        self.extra.as_ref().map_or(&[], |extra| &extra.questions)
+    }
+
+    /// Position of the item that this one reviews.
+    pub(crate) fn review_of(&self) -> Option<u32> {
+        self.extra.as_ref()?.review_of
     }
 
     /// Earliest next start while scheduled or backing off.

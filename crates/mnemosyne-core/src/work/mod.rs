@@ -1,8 +1,10 @@
 //! Work items and runs: their data, and one file for each transition.
 
 pub mod attempt;
+pub mod learn;
 pub mod payload;
 pub mod report;
+pub mod review;
 pub mod spec;
 pub mod state;
 pub mod task;
@@ -13,15 +15,18 @@ pub(crate) mod ready;
 pub(crate) mod run;
 pub(crate) mod timers;
 
+mod ask;
 mod assign;
 mod cancel;
 mod change;
 pub(crate) mod class;
 pub(crate) mod dependency;
 mod due;
+mod extend;
 pub(crate) mod finish;
 mod key;
 mod pause;
+mod phase;
 pub(crate) mod rank;
 mod retire;
 mod retry;

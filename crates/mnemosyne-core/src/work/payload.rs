@@ -23,6 +23,12 @@ pub struct BlobRef {
     pub length: u64,
 }
 
+impl Default for Payload {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
 impl Payload {
     /// A payload without bytes.
     #[must_use]

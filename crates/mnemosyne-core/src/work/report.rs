@@ -58,6 +58,8 @@ pub struct AttemptReport {
     pub answer: Option<Payload>,
     /// All that passed between the agent and its model, as far as the agent shows it.
     pub transcript: Option<BlobRef>,
+    /// Hash of what it left to be reviewed.
+    pub subject: Option<[u8; 32]>,
 }
 
 impl AttemptReport {

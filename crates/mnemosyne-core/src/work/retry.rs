@@ -57,7 +57,7 @@ impl Orchestration {
     /// waiting for one of a later run could close a circle.
     fn may_reopen(&self, at: ItemRef) -> Result<bool, Refusal> {
         let state = self.item(at).state;
-        if !state.is_terminal() || state == ItemState::Succeeded {
+        if !state.is_terminal() || state == ItemState::Succeeded || self.is_review_in_vain(at) {
             return Ok(false);
         }
         match self.key_held_by_other(at) {
@@ -116,6 +116,12 @@ impl Orchestration {
             extra.alias_of = None;
             extra.done_by = None;
             extra.outputs = None;
+            extra.extension = None;
+            extra.reviewed_by = None;
+            extra.judgement = None;
+            extra.rounds = 0;
+            extra.findings = None;
+            extra.guidance = None;
         }
         self.facts.totals.reopened += 1;
         let item = self.id_of(at);

@@ -7,7 +7,7 @@ use crate::time::Stamp;
 use crate::work::item::Item;
 use crate::work::pages::Pages;
 use crate::work::payload::Payload;
-use crate::work::spec::{Group, Policy};
+use crate::work::spec::{Group, Policy, Review};
 use crate::work::state::ItemState;
 
 /// One submission of a plan, with its items.
@@ -37,10 +37,22 @@ pub(crate) struct RunHead {
     pub(crate) policies: Vec<Policy>,
     pub(crate) demands: Vec<crate::work::spec::Demand>,
     pub(crate) groups: Vec<Group>,
+    pub(crate) reviews: Vec<Review>,
+    pub(crate) phases: Vec<PhaseState>,
     pub(crate) created_at: Stamp,
     pub(crate) finished_at: Option<Stamp>,
     /// A user holds the whole run.
     pub(crate) held: bool,
+}
+
+/// A phase of a run and how far it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PhaseState {
+    pub(crate) name: Box<str>,
+    /// Position of the item whose approval ends it.
+    pub(crate) gate: u32,
+    /// When that was.
+    pub(crate) completed_at: Option<Stamp>,
 }
 
 /// How a run ended.
@@ -81,6 +93,11 @@ impl Run {
     /// The rules for an item's attempts.
     pub(crate) fn policy(&self, item: &Item) -> &Policy {
         &self.head.policies[usize::from(item.policy)]
+    }
+
+    /// What must be approved before an item has succeeded.
+    pub(crate) fn review(&self, item: &Item) -> Option<&Review> {
+        item.review.map(|review| &self.head.reviews[usize::from(review)])
     }
 
     /// A group and those it is a part of, from the inside out.

@@ -18,7 +18,7 @@ pub const PRIORITY_MAX: u8 = 10;
 pub const PRIORITY_DEFAULT: u8 = 5;
 
 /// One submission of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunSpec {
     /// The plan's name.
     pub name: Box<str>,
@@ -36,6 +36,10 @@ pub struct RunSpec {
     pub demands: Vec<Demand>,
     /// Limits on items that run at the same time, referred to by [`ItemSpec::group`].
     pub groups: Vec<Group>,
+    /// What must be approved before an item has succeeded, referred to by [`ItemSpec::review`].
+    pub reviews: Vec<Review>,
+    /// The phases in their order, if the run has any.
+    pub phases: Vec<Phase>,
     /// The items, in the order of the plan.
     pub items: Vec<ItemSpec>,
 }
@@ -47,7 +51,12 @@ impl RunSpec {
     /// An upper bound of the bytes it takes up in the log.
     #[must_use]
     pub fn log_bytes(&self) -> usize {
-        let rows = self.policies.len() + self.demands.len() + self.groups.len() + self.items.len();
+        let rows = self.policies.len()
+            + self.demands.len()
+            + self.groups.len()
+            + self.reviews.len()
+            + self.phases.len()
+            + self.items.len();
         let of_items = self.items.iter().map(|item| {
             let needs = item.needs.len() * size_of::<Need>();
             item.name.len() + item.key.as_ref().map_or(0, |key| key.len()) + needs + item.task.log_bytes()
@@ -58,16 +67,21 @@ impl RunSpec {
             demand.agents.iter().map(|agent| agent.len()).sum::<usize>() + words.sum::<usize>()
         });
         let of_groups = self.groups.iter().map(|group| group.name.len());
+        let of_phases = self.phases.iter().map(|phase| phase.name.len());
+        let reviewers = self.reviews.iter().filter_map(|review| review.reviewer.as_ref());
+        let of_reviews = reviewers.map(|reviewer| reviewer.task.log_bytes());
         self.context.log_bytes()
             + rows * ROW_BYTES
             + of_items.sum::<usize>()
             + of_demands.sum::<usize>()
             + of_groups.sum::<usize>()
+            + of_phases.sum::<usize>()
+            + of_reviews.sum::<usize>()
     }
 }
 
 /// One work item of a [`RunSpec`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemSpec {
     /// Its name, unique in the run.
     pub name: Box<str>,
@@ -87,6 +101,48 @@ pub struct ItemSpec {
     pub key: Option<Box<str>>,
     /// What to execute: a [`TaskSpec`](crate::work::task::TaskSpec), encoded.
     pub task: Payload,
+    /// Position in [`RunSpec::reviews`].
+    pub review: Option<u16>,
+    /// Position in [`RunSpec::phases`] of the phase it belongs to.
+    pub phase: Option<u16>,
+    /// Position of the item that waits for the items which this one may add to
+    /// the run; it must need this one. Without it, this one may add none.
+    pub expand_into: Option<u32>,
+}
+
+/// What must be approved before an item has succeeded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    /// Who judges each round; none when only a human does.
+    pub reviewer: Option<Reviewer>,
+    /// Whether a human has to approve, too.
+    pub human: bool,
+    /// Rounds that may ask for changes before a human is asked.
+    pub max_rounds: u16,
+    /// How long a human is waited for; without it, as long as it takes.
+    pub wait: Option<Span>,
+    /// Whether the result is accepted when that time has passed. Otherwise it is rejected.
+    pub accept_on_timeout: bool,
+}
+
+/// Who judges a result: what becomes an item of its own for each round.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reviewer {
+    /// Position in [`RunSpec::demands`].
+    pub demand: u16,
+    /// Position in [`RunSpec::policies`].
+    pub policy: u16,
+    /// What to execute.
+    pub task: Payload,
+}
+
+/// A phase of a run: a part that is over when its gate has been approved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phase {
+    /// Its name.
+    pub name: Box<str>,
+    /// Position of the item whose approval ends the phase.
+    pub gate: u32,
 }
 
 /// A dependency: another item of the same run and what must have become of it.

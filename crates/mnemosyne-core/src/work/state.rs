@@ -1,7 +1,7 @@
 //! The states of a work item and the edges between them.
 //!
 //! ```text
-//! pending ─▶ ready ─▶ assigned ─▶ running ─▶ succeeded
+//! pending ─▶ ready ─▶ assigned ─▶ running ─▶ (reviewing, waiting) ─▶ succeeded
 //!    │ ╲       ▲         │           ├─▶ failed ──────┐
 //!    │  ▼      │         ▼           ├─▶ expired ─────┤ retry
 //!    │ scheduled  backing_off ◀──────┤                │ reopens
@@ -141,6 +141,11 @@ impl ItemState {
             | (S::Assigned, S::Running | S::Ready)
             | (S::Running, S::Ready)
             | (S::Assigned | S::Running, S::Succeeded | S::Failed | S::BackingOff | S::Expired)
+            // Approval, by a reviewer and by a human.
+            | (S::Assigned | S::Running, S::Reviewing | S::Waiting)
+            | (S::Pending | S::Paused | S::Reviewing, S::Waiting)
+            | (S::Waiting, S::Reviewing | S::Failed)
+            | (S::Reviewing | S::Waiting, S::Succeeded | S::Ready | S::BackingOff | S::Paused)
             // Holding and letting go.
             | (S::Pending | S::Scheduled | S::Ready | S::BackingOff, S::Paused)
             | (S::Paused, S::Pending | S::Scheduled | S::Ready | S::BackingOff | S::Skipped | S::Succeeded)

@@ -6,7 +6,7 @@ use crate::id::RunId;
 use crate::orchestration::Orchestration;
 use crate::reply::{Refusal, Reply};
 use crate::work::item::{Item, ItemRef};
-use crate::work::run::{Run, RunHead};
+use crate::work::run::{PhaseState, Run, RunHead};
 use crate::work::spec::RunSpec;
 use crate::work::state::ItemState;
 use crate::work::validate::Graph;
@@ -97,6 +97,12 @@ impl Orchestration {
                 policies: spec.policies.clone(),
                 demands: spec.demands.clone(),
                 groups: spec.groups.clone(),
+                reviews: spec.reviews.clone(),
+                phases: spec
+                    .phases
+                    .iter()
+                    .map(|phase| PhaseState { name: phase.name.clone(), gate: phase.gate, completed_at: None })
+                    .collect(),
                 created_at: now,
                 finished_at: None,
                 held: false,

@@ -23,6 +23,8 @@ pub enum DeadlineReason {
     RunTimeout,
     /// An item's deadline is reached.
     Deadline,
+    /// A question is decided without a human.
+    Question,
     /// A finished run has been kept long enough.
     Retention,
 }

@@ -8,8 +8,8 @@ use crate::limits::name;
 use crate::node::NodeFacts;
 use crate::orchestration::Orchestration;
 use crate::reply::Refusal;
-use crate::work::rank;
-use crate::work::spec::{Demand, Group, ItemSpec, Need, PRIORITY_MAX, RunSpec};
+use crate::work::spec::{Demand, Group, ItemSpec, Need, PRIORITY_MAX, Reviewer, RunSpec};
+use crate::work::{phase, rank};
 
 /// The graph of a valid run.
 pub(crate) struct Graph {
@@ -26,13 +26,7 @@ impl Orchestration {
         for (at, item) in spec.items.iter().enumerate() {
             check_item(spec, at, item)?;
         }
-        let needs: Vec<&[Need]> = spec.items.iter().map(|item| &*item.needs).collect();
-        let dependents = rank::dependents(&needs);
-        let order = rank::topological_order(&spec.items, &dependents).map_err(|stuck| {
-            invalid(format!("item {:?} waits for itself in a circle", spec.items[stuck].name))
-        })?;
-        let ranks = rank::ranks(&spec.items, &dependents, &order);
-        Ok(Graph { dependents, ranks })
+        graph_of(spec)
     }
 
     fn check_bounds(&self, spec: &RunSpec) -> Result<(), Refusal> {
@@ -46,6 +40,7 @@ impl Orchestration {
         check(name::TABLES, limits.tables_max, spec.policies.len(), &run)?;
         check(name::TABLES, limits.tables_max, spec.demands.len(), &run)?;
         check(name::TABLES, limits.tables_max, spec.groups.len(), &run)?;
+        check(name::TABLES, limits.tables_max, spec.reviews.len(), &run)?;
         check(name::PAYLOAD_INLINE, limits.payload_inline_max, spec.context.inline_len(), &run)?;
         for text in [Some(&spec.name), Some(&spec.namespace), spec.key.as_ref()].into_iter().flatten() {
             check(name::NAME_BYTES, limits.name_bytes_max, text.len(), &run)?;
@@ -98,8 +93,13 @@ impl Orchestration {
             if self.facts.nodes.values().any(|node| node.facts.serves(demand).is_some()) {
                 continue;
             }
+            let reviews = |item: &&ItemSpec| {
+                let review =
+                    item.review.and_then(|review| spec.reviews.get(usize::from(review))?.reviewer.as_ref());
+                review.is_some_and(|reviewer| usize::from(reviewer.demand) == at)
+            };
             let used_by = spec.items.iter().find(|item| usize::from(item.demand) == at);
-            if let Some(item) = used_by {
+            if let Some(item) = used_by.or_else(|| spec.items.iter().find(reviews)) {
                 let facts: Vec<&NodeFacts> = self.facts.nodes.values().map(|node| &node.facts).collect();
                 let problem = missing(demand, &facts);
                 return Err(Refusal::Unsatisfiable { item: item.name.to_string(), problem });
@@ -128,9 +128,27 @@ fn missing(demand: &Demand, nodes: &[&NodeFacts]) -> String {
     }
 }
 
+/// The graph of a run whose references all lead somewhere.
+pub(crate) fn graph_of(spec: &RunSpec) -> Result<Graph, Refusal> {
+    let needs: Vec<&[Need]> = spec.items.iter().map(|item| &*item.needs).collect();
+    let dependents = rank::dependents(&needs);
+    let order = rank::topological_order(&spec.items, &dependents)
+        .map_err(|stuck| invalid(format!("item {:?} waits for itself in a circle", spec.items[stuck].name)))?;
+    phase::check(spec, &order, &dependents)?;
+    let ranks = rank::ranks(&spec.items, &dependents, &order);
+    Ok(Graph { dependents, ranks })
+}
+
 fn check_tables(spec: &RunSpec) -> Result<(), Refusal> {
     if spec.items.is_empty() {
         return Err(invalid("it has no items".to_owned()));
+    }
+    let tables = (spec.policies.len(), spec.demands.len());
+    let unknown = |reviewer: &Reviewer| {
+        usize::from(reviewer.policy) >= tables.0 || usize::from(reviewer.demand) >= tables.1
+    };
+    if spec.reviews.iter().filter_map(|review| review.reviewer.as_ref()).any(unknown) {
+        return Err(invalid("a reviewer refers to a policy or demand that is not there".to_owned()));
     }
     if spec.policies.iter().any(|policy| policy.retry.max_attempts == 0) {
         return Err(invalid("max_attempts is 0".to_owned()));
@@ -180,9 +198,19 @@ fn check_item(spec: &RunSpec, at: usize, item: &ItemSpec) -> Result<(), Refusal>
     }
     let known = usize::from(item.policy) < spec.policies.len()
         && usize::from(item.demand) < spec.demands.len()
-        && item.group.is_none_or(|group| usize::from(group) < spec.groups.len());
+        && item.group.is_none_or(|group| usize::from(group) < spec.groups.len())
+        && item.review.is_none_or(|review| usize::from(review) < spec.reviews.len());
     if !known {
-        return Err(invalid(format!("item {name:?} refers to a policy, demand or group that is not there")));
+        return Err(invalid(format!(
+            "item {name:?} refers to a policy, demand, group or review that is not there"
+        )));
+    }
+    if let Some(into) = item.expand_into {
+        let target = usize::try_from(into).ok().and_then(|into| spec.items.get(into));
+        let waits = |target: &ItemSpec| target.needs.iter().any(|need| usize::try_from(need.item) == Ok(at));
+        if !target.is_some_and(waits) {
+            return Err(invalid(format!("what item {name:?} adds to the run has nobody who waits for it")));
+        }
     }
     let mut needed: Vec<u32> = item.needs.iter().map(|need| need.item).collect();
     needed.sort_unstable();
@@ -200,7 +228,7 @@ fn check_item(spec: &RunSpec, at: usize, item: &ItemSpec) -> Result<(), Refusal>
     }
 }
 
-fn invalid(problem: String) -> Refusal {
+pub(crate) fn invalid(problem: String) -> Refusal {
     Refusal::Invalid { problem }
 }
 

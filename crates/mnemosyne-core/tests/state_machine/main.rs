@@ -1,5 +1,7 @@
 //! The state machine, tested by values: stories, and random histories.
 
+mod approval;
+mod expanding;
 mod random;
 mod reopened;
 mod stories;

@@ -8,16 +8,21 @@ use mnemosyne_core::command::{Batch, Command, OnExisting, Submission, Target};
 use mnemosyne_core::effect::Effect;
 use mnemosyne_core::event::Event;
 use mnemosyne_core::hash::mix;
-use mnemosyne_core::id::{FencingToken, ItemId, NodeId, RunId, SessionId};
+use mnemosyne_core::id::{FencingToken, ItemId, NodeId, QuestionId, RunId, SessionId};
+use mnemosyne_core::inbox::{Ask, Decision, QuestionKind};
 use mnemosyne_core::invariant;
 use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::orchestration::{Orchestration, Output};
 use mnemosyne_core::reply::Reply;
+use mnemosyne_core::role::AgentRole;
 use mnemosyne_core::settings::Settings;
 use mnemosyne_core::time::{Span, Stamp};
 use mnemosyne_core::work::attempt::{AttemptResult, Cause};
 use mnemosyne_core::work::payload::Payload;
-use mnemosyne_core::work::spec::{Condition, Group, ItemSpec, Need, Policy, Retry, RunSpec, Timeouts};
+use mnemosyne_core::work::review::{Judgement, ReviewVerdict};
+use mnemosyne_core::work::spec::{
+    Condition, Demand, Group, ItemSpec, Need, Policy, Retry, Review, Reviewer, RunSpec, Timeouts,
+};
 use mnemosyne_core::work::state::ItemState;
 
 /// A small generator of pseudo-random numbers; the same seed, the same history.
@@ -48,6 +53,7 @@ struct World {
     sessions: BTreeMap<NodeId, SessionId>,
     completed: BTreeMap<ItemId, u32>,
     submitted: u64,
+    questions: Vec<QuestionId>,
 }
 
 impl World {
@@ -75,8 +81,14 @@ impl World {
             }
         }
         for record in &output.events {
-            if let Event::WorkItemEnded { item, state: ItemState::Succeeded } = record.event {
-                *self.completed.entry(item).or_default() += 1;
+            match record.event {
+                Event::WorkItemEnded { item, state: ItemState::Succeeded } => {
+                    *self.completed.entry(item).or_default() += 1;
+                }
+                Event::ReviewRequested { item, .. } => self.grown(item.run, 1),
+                Event::ItemsAdded { item, items } => self.grown(item.run, items),
+                Event::QuestionAsked { question, .. } => self.questions.push(question),
+                _ => {}
             }
         }
         for effect in &output.effects {
@@ -86,6 +98,60 @@ impl World {
             }
         }
     }
+}
+
+impl World {
+    fn grown(&mut self, run: RunId, by: u32) {
+        self.submitted += u64::from(by);
+        let known = self.runs.iter_mut().find(|(known, _)| *known == run);
+        known.expect("only accepted runs grow").1 += by;
+    }
+}
+
+/// What an attempt reports, sometimes what does not fit its item.
+fn result(dice: &mut Dice, number: u64) -> AttemptResult {
+    match dice.roll(14) {
+        0..5 => success(),
+        5..7 => failure(),
+        7 => interrupted(),
+        8..11 => judged(dice),
+        11 => AttemptResult::Blocked(Box::new(ask(dice))),
+        12 => {
+            let names = (0..1 + dice.roll(3)).map(|at| format!("child {number} {at}"));
+            let mut children = run("children", names.map(|name| item(&name, &[])).collect());
+            children.items.last_mut().expect("at least one").key = dice.chance(20).then(|| "key-1".into());
+            AttemptResult::Expanded { outputs: None, children: Box::new(children) }
+        }
+        _ => AttemptResult::Requeue {
+            cause: Cause::Throttled,
+            message: "429".into(),
+            after: Some(Span::from_secs(2)),
+        },
+    }
+}
+
+fn judged(dice: &mut Dice) -> AttemptResult {
+    let verdict = [ReviewVerdict::Approve, ReviewVerdict::Changes, ReviewVerdict::Abstain];
+    let verdict = *dice.pick(&verdict).expect("three of them");
+    let subject = dice.chance(10).then_some([1; 32]);
+    AttemptResult::Reviewed(Box::new(Judgement { verdict, subject, summary: "so".into(), findings: None }))
+}
+
+fn ask(dice: &mut Dice) -> Ask {
+    let kinds = [QuestionKind::Permission, QuestionKind::Denied, QuestionKind::Login, QuestionKind::Budget];
+    Ask {
+        kind: *dice.pick(&kinds).expect("four of them"),
+        key: format!("{}", dice.roll(4)).into(),
+        text: "may I?".into(),
+        wait: dice.chance(40).then(|| Span::from_secs(dice.roll(20))),
+        yes_on_timeout: dice.chance(50),
+        ..Ask::default()
+    }
+}
+
+fn decision(dice: &mut Dice) -> Decision {
+    let all = [Decision::Approve, Decision::Reject, Decision::Answer];
+    *dice.pick(&all).expect("three of them")
 }
 
 fn plan(dice: &mut Dice, number: u64) -> RunSpec {
@@ -133,6 +199,26 @@ fn plan(dice: &mut Dice, number: u64) -> RunSpec {
         Group { name: name.into(), max_parallel, within }
     };
     spec.groups = vec![group("outer", None), group("inner", Some(0))];
+    spec.demands.push(Demand { role: AgentRole::Reviewer, ..Demand::default() });
+    let reviewer = Reviewer { demand: 1, policy: 1, task: Payload::Inline([1].into()) };
+    let human = dice.chance(50);
+    let wait = dice.chance(50).then(|| Span::from_secs(dice.roll(30)));
+    let accept_on_timeout = dice.chance(50);
+    spec.reviews = vec![
+        Review { reviewer: Some(reviewer), human, max_rounds: 2, wait, accept_on_timeout },
+        Review { human: true, wait, accept_on_timeout, ..Review::default() },
+    ];
+    for at in 0..spec.items.len() {
+        let last = u32::try_from(at).expect("small");
+        let waits = |item: &ItemSpec| item.needs.iter().any(|need| need.item == last);
+        let collector = spec.items.iter().position(waits).and_then(|at| u32::try_from(at).ok());
+        let item = &mut spec.items[at];
+        item.review = dice.chance(30).then(|| u16::try_from(dice.roll(2)).expect("small"));
+        item.expand_into = collector.filter(|_| dice.chance(40));
+        if item.key.is_none() && dice.chance(10) {
+            item.task = Payload::empty();
+        }
+    }
     spec.key = dice.chance(10).then(|| format!("run-{}", number % 7).into());
     spec
 }
@@ -156,16 +242,7 @@ fn command(dice: &mut Dice, world: &World, number: u64) -> Command {
         })),
         12..32 => dice.pick(&granted).map(|(item, token)| Command::Started { item: *item, token: *token }),
         32..67 => dice.pick(&granted).map(|(item, token)| {
-            let result = match dice.roll(10) {
-                0..5 => success(),
-                5..8 => failure(),
-                8 => interrupted(),
-                _ => AttemptResult::Requeue {
-                    cause: Cause::Throttled,
-                    message: "429".into(),
-                    after: Some(Span::from_secs(2)),
-                },
-            };
+            let result = result(dice, number);
             Command::Finished { item: *item, token: *token, result, report: None }
         }),
         67..70 => dice.pick(&world.stale).map(|(item, token)| Command::Finished {
@@ -187,13 +264,22 @@ fn command(dice: &mut Dice, world: &World, number: u64) -> Command {
             false => Command::AbandonSession { node, session: *session },
         }),
         95 => Some(Command::Drain { node, on: dice.chance(30) }),
-        96 => Some(Command::Configure(Settings {
+        96..98 => dice.pick(&granted).map(|(item, token)| Command::Ask {
+            item: *item,
+            token: *token,
+            ask: Box::new(ask(dice)),
+        }),
+        98 => Some(Command::Configure(Settings {
             ageing_step: Span::from_secs(dice.roll(30)),
             retention: Span::from_secs(20 + dice.roll(100)),
             ..Settings::default()
         })),
         _ => None,
     };
+    let decided = (chosen.is_none() || dice.chance(10)).then(|| dice.pick(&world.questions).copied()).flatten();
+    let decided =
+        decided.map(|question| Command::Decide { question, decision: decision(dice), text: "so".into() });
+    let chosen = decided.or(chosen);
     chosen.unwrap_or(Command::Tick)
 }
 
@@ -267,16 +353,23 @@ fn drain(seed: u64, state: &mut Orchestration, world: &mut World, mut index: u64
             assert!(world.completed.values().all(|count| *count == 1), "seed {seed}: completed twice");
             return;
         }
-        commands = world
-            .granted
-            .iter()
-            .map(|(item, token)| Command::Finished {
-                item: *item,
-                token: *token,
-                result: success(),
-                report: None,
-            })
-            .collect();
+        let finished = world.granted.iter().map(|(item, token)| {
+            let reviews = state.order(*item).is_some_and(|order| order.reviews.is_some());
+            let approve = Judgement {
+                verdict: ReviewVerdict::Approve,
+                subject: None,
+                summary: "".into(),
+                findings: None,
+            };
+            let result = if reviews { AttemptResult::Reviewed(Box::new(approve)) } else { success() };
+            Command::Finished { item: *item, token: *token, result, report: None }
+        });
+        commands = finished.collect();
+        commands.extend(state.questions(usize::MAX).into_iter().map(|question| Command::Decide {
+            question: question.id,
+            decision: Decision::Approve,
+            text: "".into(),
+        }));
         if commands.is_empty() {
             commands.push(Command::Tick);
         }

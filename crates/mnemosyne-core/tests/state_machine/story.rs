@@ -112,7 +112,7 @@ impl Story {
     pub(crate) fn started_now(&self) -> Vec<ItemId> {
         let start = |effect: &Effect| match effect {
             Effect::Start { item, .. } => Some(*item),
-            Effect::Stop { .. } => None,
+            Effect::Stop { .. } | Effect::Answer { .. } => None,
         };
         self.last.effects.iter().filter_map(start).collect()
     }
@@ -120,7 +120,7 @@ impl Story {
     pub(crate) fn stopped_now(&self) -> Vec<ItemId> {
         let stop = |effect: &Effect| match effect {
             Effect::Stop { item, .. } => Some(*item),
-            Effect::Start { .. } => None,
+            Effect::Start { .. } | Effect::Answer { .. } => None,
         };
         self.last.effects.iter().filter_map(stop).collect()
     }
@@ -160,6 +160,7 @@ pub(crate) fn run(name: &str, items: Vec<ItemSpec>) -> RunSpec {
         demands: vec![Demand::default()],
         groups: Vec::new(),
         items,
+        ..RunSpec::default()
     }
 }
 
@@ -174,6 +175,7 @@ pub(crate) fn item(name: &str, needs: &[u32]) -> ItemSpec {
         estimate: None,
         key: None,
         task: Payload::Inline(name.as_bytes().into()),
+        ..ItemSpec::default()
     }
 }
 

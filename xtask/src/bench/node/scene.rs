@@ -66,6 +66,7 @@ pub(super) fn submission(name: &str, items: u32) -> Result<Submission> {
         estimate: None,
         key: None,
         task: task.clone(),
+        ..ItemSpec::default()
     });
     let spec = RunSpec {
         name: name.into(),
@@ -77,6 +78,7 @@ pub(super) fn submission(name: &str, items: u32) -> Result<Submission> {
         demands: vec![Demand::default()],
         groups: Vec::new(),
         items: items.collect(),
+        ..RunSpec::default()
     };
     Ok(Submission { spec, existing: OnExisting::New })
 }

@@ -32,6 +32,7 @@ pub(super) fn run_spec(workflow: &Workflow, millis: &[u64], estimates: Estimates
             estimate: (estimates == Estimates::Given).then(|| Span::from_millis(*millis)),
             key: None,
             task: Payload::empty(),
+            ..ItemSpec::default()
         }
     };
     RunSpec {
@@ -44,5 +45,6 @@ pub(super) fn run_spec(workflow: &Workflow, millis: &[u64], estimates: Estimates
         demands: vec![Demand::default()],
         groups: Vec::new(),
         items: workflow.tasks.iter().zip(millis).map(item).collect(),
+        ..RunSpec::default()
     }
 }
