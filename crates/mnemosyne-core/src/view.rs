@@ -254,6 +254,8 @@ pub struct Order {
     pub reviews: Option<Box<Reviewed>>,
     /// Whether its result will be reviewed.
     pub will_be_reviewed: bool,
+    /// A part of the attempt that has a folder of its own in that of the attempt.
+    pub step: Option<Box<str>>,
 }
 
 /// What a review is about.
@@ -493,6 +495,7 @@ impl Orchestration {
             last_error: error_of(item),
             reviews: self.reviewed(at).map(Box::new),
             will_be_reviewed: item.review.is_some(),
+            step: None,
         })
     }
 

@@ -116,6 +116,7 @@ fn command(
             let argv = argv.iter().map(|argument| expand(argument, around.outputs, "run"));
             Ok((argv.collect::<Result<_, _>>()?, StdinSource::Null, Vec::new()))
         }
+        Action::Review(_) => Err(LaunchError::Unsupported("a review is no process")),
         Action::Prompt(text) => {
             let name = order.agent.as_deref().unwrap_or_default();
             let definition =

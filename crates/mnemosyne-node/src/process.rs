@@ -96,13 +96,19 @@ impl ProcessRunner {
         Self { options: Arc::new(options), payloads, outputs, desk }
     }
 
+    /// The folder of what an order is about: an attempt, or a part of one.
+    pub(crate) fn folder_of(&self, order: &Order) -> PathBuf {
+        let folder = Self::folder(&self.options.attempts, order.item, order.token.0);
+        order.step.as_ref().map_or(folder.clone(), |step| folder.join(&**step))
+    }
+
     /// The folder of an attempt.
     pub(crate) fn folder(attempts: &Path, item: ItemId, token: u64) -> PathBuf {
         attempts.join(format!("{item}-{token}"))
     }
 
     async fn attempt(&self, order: Order, mut stop: Stop, report: Report) -> AttemptResult {
-        let dir = Self::folder(&self.options.attempts, order.item, order.token.0);
+        let dir = self.folder_of(&order);
         let identity = match self.begin(&order, &dir, &mut stop).await {
             Begun::Running(identity) => identity,
             Begun::Over(result) => return result,

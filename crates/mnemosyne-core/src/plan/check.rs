@@ -6,7 +6,7 @@ use crate::plan::elements::action::OutputRead;
 use crate::plan::graph::Graph;
 use crate::plan::instances::Instances;
 use crate::plan::limits::{FAILURE_ROOTS_MAX, OUTPUT_LOOK_STEPS, OUTPUT_SEARCH_STEPS_MAX};
-use crate::plan::model::{Plan, Shared, Work};
+use crate::plan::model::{Plan, Shared};
 use crate::plan::offer::{Match, Offers};
 use crate::plan::resolve::{Names, Target};
 use crate::text::{Finding, Findings, Location, join, name};
@@ -17,23 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Refuses what belongs to the format and is not executed by this version.
 pub(crate) fn unsupported(plan: &Plan, findings: &mut Findings) {
-    if let Some(phases) = &plan.phases {
-        findings.push(not_supported("`phases`", phases.at).help("order the items by `needs`"));
-    }
     shared(&plan.defaults, findings);
     for item in &plan.items {
-        if let Some(phase) = item.phase {
-            findings.push(not_supported("`phase`", phase.at).help("order the items by `needs`"));
-        }
         if let Some(paths) = &item.paths {
             findings.push(
                 not_supported("`paths`", paths.at).help("order items that write the same files by `needs`"),
-            );
-        }
-        if let Some(work) = item.work.as_ref().filter(|work| work.value == Work::HumanGate) {
-            findings.push(
-                not_supported("`gate: human`", work.at)
-                    .help("make two plans of it and run the second after a look at the first"),
             );
         }
         if let Some(own) = &item.shared {
@@ -43,11 +31,6 @@ pub(crate) fn unsupported(plan: &Plan, findings: &mut Findings) {
 }
 
 fn shared(shared: &Shared, findings: &mut Findings) {
-    if let Some(review) = &shared.review {
-        findings.push(
-            not_supported("`review`", review.at).help("add an item that checks the result and needs this one"),
-        );
-    }
     if let Some(workspace) = shared.workspace.filter(|workspace| workspace.value == Workspace::Worktree) {
         findings.push(not_supported("`workspace: worktree`", workspace.at).help("use `folder` or `none`"));
     }

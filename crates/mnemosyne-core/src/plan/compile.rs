@@ -12,6 +12,7 @@ use crate::plan::instances::Instances;
 use crate::plan::limits::{KEY_BYTES_MAX, RUN_BYTES_MAX};
 use crate::plan::model::{Item, Placed, Plan, Work};
 use crate::plan::offer::Offers;
+use crate::plan::phases::Phased;
 use crate::plan::resolve::{self, Names};
 use crate::plan::settings::{Settings, Table};
 use crate::plan::vars::{Scope, Vars};
@@ -19,7 +20,7 @@ use crate::role::AgentRole;
 use crate::text::counted;
 use crate::text::{Finding, Findings, Location, name};
 use crate::work::payload::Payload;
-use crate::work::spec::{Demand, Group, ItemSpec, Need, PRIORITY_DEFAULT, Policy, RunSpec};
+use crate::work::spec::{Demand, Group, ItemSpec, Need, PRIORITY_DEFAULT, Policy, Review, RunSpec};
 use crate::work::task::{RunContext, TaskSpec};
 
 /// What a plan is compiled for.
@@ -77,6 +78,8 @@ pub struct Compiled {
 /// Everything that is wrong with the plan.
 pub fn compile(plan: &Plan, options: &CompileOptions<'_>) -> Result<Compiled, Findings> {
     let mut findings = Findings::new();
+    let phased = Phased::new(plan, &mut findings);
+    let plan = &*phased.plan;
     let vars = Vars::new(plan, options.vars, options.purpose, &mut findings);
     let instances = Instances::new(plan, &vars, &mut findings);
     let names = Names::new(plan, &instances);
@@ -96,6 +99,9 @@ pub fn compile(plan: &Plan, options: &CompileOptions<'_>) -> Result<Compiled, Fi
         policies: Table::new("policies (retry, timeouts, deadline, delay, grace, on_failure)"),
         demands: Table::new("demands (role, agent, requires, prefers)"),
         groups: Table::new("groups (max_parallel)"),
+        reviews: Table::new("reviews"),
+        phased: &phased,
+        names: &names,
         items: Vec::with_capacity(instances.len()),
         bytes: 0,
         findings,
@@ -108,7 +114,7 @@ pub fn compile(plan: &Plan, options: &CompileOptions<'_>) -> Result<Compiled, Fi
         }
         compiler.item(index, item, needs.get(index).map_or(&[], |needs| needs), plan_group);
     }
-    let Compiler { expander, policies, demands, groups, items, mut findings, bytes, .. } = compiler;
+    let Compiler { expander, policies, demands, groups, reviews, items, mut findings, bytes, .. } = compiler;
     if bytes > RUN_BYTES_MAX {
         findings.push(
             Finding::error(
@@ -131,8 +137,8 @@ pub fn compile(plan: &Plan, options: &CompileOptions<'_>) -> Result<Compiled, Fi
         policies: policies.into_values(),
         demands: demands.into_values(),
         groups: groups.into_values(),
-        reviews: Vec::new(),
-        phases: Vec::new(),
+        reviews: reviews.into_values(),
+        phases: phased.compiled(&instances),
         items,
     };
     if is_sound && !findings.has_errors() {
@@ -151,19 +157,22 @@ pub(crate) fn not_supported(what: &str, at: Location) -> Finding {
     Finding::error("plan/not-supported", format!("not supported yet by this version: {what}")).at(at)
 }
 
-struct Compiler<'a> {
+pub(crate) struct Compiler<'a> {
     plan: &'a Plan,
-    options: &'a CompileOptions<'a>,
+    pub(crate) options: &'a CompileOptions<'a>,
     vars: &'a Vars,
     instances: &'a Instances,
     expander: Expander<'a>,
-    policies: Table<Policy>,
-    demands: Table<Demand>,
+    pub(crate) policies: Table<Policy>,
+    pub(crate) demands: Table<Demand>,
     groups: Table<Group>,
+    pub(crate) reviews: Table<Review>,
+    phased: &'a Phased<'a>,
+    names: &'a Names<'a>,
     items: Vec<ItemSpec>,
     /// Encoded bytes of all tasks so far.
     bytes: usize,
-    findings: Findings,
+    pub(crate) findings: Findings,
 }
 
 impl<'a> Compiler<'a> {
@@ -204,6 +213,9 @@ impl<'a> Compiler<'a> {
             }
             None => plan_group,
         };
+        let phase = self.phased.row(item);
+        let expand_into = self.phased.collector(index, self.names, self.instances, &mut self.findings);
+        let Ok(review) = self.review(item, work, settings) else { return };
         let priority = settings.own().priority.or(self.options.priority).or(self.plan.defaults.priority);
         let values = self.instances.values(index);
         let first_key = self.items.len();
@@ -214,8 +226,13 @@ impl<'a> Compiler<'a> {
             let Some(demand) = keep(self.demands.position(demand, item.name.at), &mut self.findings) else {
                 return;
             };
-            let Some(task) = self.task(item, work, settings, &scope) else { return };
-            let task = encode(&task);
+            let task = match work.value {
+                Work::HumanGate | Work::PhaseGate => Box::default(),
+                _ => match self.task(item, work, settings, &scope) {
+                    Some(task) => encode(&task),
+                    None => return,
+                },
+            };
             self.bytes = self.bytes.saturating_add(task.len());
             if self.bytes > RUN_BYTES_MAX {
                 return;
@@ -236,9 +253,9 @@ impl<'a> Compiler<'a> {
                 estimate: settings.pick(|shared| shared.estimate),
                 key,
                 task: Payload::Inline(task),
-                review: None,
-                phase: None,
-                expand_into: None,
+                review,
+                phase,
+                expand_into,
             });
         }
     }
@@ -361,10 +378,10 @@ fn same_key(item: &Item) -> Finding {
 }
 
 /// Keeps the value, or the finding.
-fn keep<T>(result: Result<T, Finding>, findings: &mut Findings) -> Option<T> {
+pub(crate) fn keep<T>(result: Result<T, Finding>, findings: &mut Findings) -> Option<T> {
     result.map_err(|finding| findings.push(finding)).ok()
 }
 
-fn encode(value: &impl serde::Serialize) -> Box<[u8]> {
+pub(crate) fn encode(value: &impl serde::Serialize) -> Box<[u8]> {
     postcard::to_stdvec(value).expect("plain data of known length is always encoded").into()
 }

@@ -137,6 +137,7 @@ fn item(name: Key, node: Node, findings: &mut Findings) -> Item {
             let value = phase(node.text()?)?;
             Some(Placed { value, at: node.at })
         }),
+        adds_to: placed_text(fields.take("adds_to")),
         paths: fields.take("paths").map(|node| {
             let at = node.at;
             Placed { value: node.elements().iter().filter_map(Node::text).map(Box::from).collect(), at }
@@ -162,6 +163,8 @@ pub(crate) fn check_name(name: &Key, findings: &mut Findings) {
         "contains a control character".to_owned()
     } else if text == "." || text == ".." {
         "is the name of a folder".to_owned()
+    } else if text.contains('~') {
+        "contains `~`, which stands in the names of reviews and gates".to_owned()
     } else if text.contains(['[', ']']) {
         "contains a bracket; brackets name instances of `foreach`".to_owned()
     } else {

@@ -29,7 +29,17 @@ pub(crate) fn digest(spec: &RunSpec) -> [u8; 32] {
         put_bytes(&mut hasher, &demands[usize::from(item.demand)]);
         put(&mut hasher, &item.group.map(|group| &spec.groups[usize::from(group)]));
         put_payload(&mut hasher, &item.task);
+        put(&mut hasher, &(&item.phase, &item.expand_into));
+        if let Some(review) = item.review.map(|review| &spec.reviews[usize::from(review)]) {
+            put(&mut hasher, &(review.human, review.max_rounds, review.wait, review.accept_on_timeout));
+            if let Some(reviewer) = &review.reviewer {
+                put_bytes(&mut hasher, &policies[usize::from(reviewer.policy)]);
+                put_bytes(&mut hasher, &demands[usize::from(reviewer.demand)]);
+                put_payload(&mut hasher, &reviewer.task);
+            }
+        }
     }
+    put(&mut hasher, &spec.phases);
     *hasher.finalize().as_bytes()
 }
 

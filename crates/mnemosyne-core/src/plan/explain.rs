@@ -143,7 +143,7 @@ impl ExplainedItem {
         Self {
             name: shorten(&item.name, 60),
             level: level.saturating_add(1),
-            action: task.as_ref().map_or_else(String::new, |task| action(&task.action)),
+            action: task.as_ref().map_or_else(|| "approval".to_owned(), |task| action(&task.action)),
             needs: render::needs(spec, &item.needs),
             served_by: format!("{served_by} ({})", demand.role),
             priority: item.priority,
@@ -158,6 +158,7 @@ fn action(action: &Action) -> String {
         Action::Shell(line) => format!("run {}", shorten(line, ACTION_CHARS)),
         Action::Argv(argv) => format!("run {}", shorten(&format!("{argv:?}"), ACTION_CHARS)),
         Action::Prompt(prompt) => format!("prompt {}", shorten(prompt, ACTION_CHARS)),
+        Action::Review(_) => "review".to_owned(),
     }
 }
 

@@ -240,6 +240,7 @@ fn task(node: &Node, phase: &str, index: usize, findings: &mut Findings) -> Opti
         key: None,
         outputs: None,
         phase: None,
+        adds_to: None,
         paths: None,
     })
 }

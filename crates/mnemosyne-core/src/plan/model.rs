@@ -9,7 +9,7 @@ use crate::role::AgentRole;
 use crate::text::{Key, Location};
 use crate::time::Span;
 use crate::work::spec::Condition;
-use crate::work::task::Workspace;
+use crate::work::task::{Gate, Workspace};
 
 /// A plan file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -77,6 +77,8 @@ pub struct Item {
     pub outputs: Option<Box<Placed<serde_json::Value>>>,
     /// Phase it belongs to.
     pub phase: Option<Placed<Phase>>,
+    /// The item that waits for the items which its outputs, a plan, add to the run.
+    pub adds_to: Option<Placed<Box<str>>>,
     /// Paths it has for itself.
     pub paths: Option<Placed<Vec<Box<str>>>>,
 }
@@ -105,6 +107,8 @@ pub enum Work {
     PromptFile(Box<str>),
     /// A gate that a person opens.
     HumanGate,
+    /// The end of a phase, which its review opens. Plans do not write it; it is made for their phases.
+    PhaseGate,
 }
 
 /// `foreach` of an item.
@@ -206,10 +210,22 @@ pub struct RetryWords {
 pub struct Review {
     /// Agent that reviews.
     pub by: Option<Box<str>>,
+    /// Where that is written.
+    pub by_at: Location,
     /// Shell lines that must succeed.
     pub checks: Vec<Box<str>>,
+    /// What the agent looks at.
+    pub gates: Option<Vec<Gate>>,
+    /// What the result has to meet.
+    pub requirements: Vec<Box<str>>,
     /// Rounds before a person is asked.
     pub max_rounds: Option<u16>,
+    /// Whether a person has to approve.
+    pub human: bool,
+    /// How long a person is waited for.
+    pub wait: Option<Span>,
+    /// Whether the result is accepted when that has passed.
+    pub accept_on_timeout: bool,
 }
 
 /// A phase of a run, in their order.
@@ -223,4 +239,21 @@ pub enum Phase {
     FullSpecToPlan,
     /// From the plan to the artifacts.
     PlanToArtifacts,
+}
+
+impl Phase {
+    /// All phases in their order.
+    pub const ALL: [Self; 4] =
+        [Self::PromptToSpec, Self::SpecToFullSpec, Self::FullSpecToPlan, Self::PlanToArtifacts];
+
+    /// The word used in plans.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PromptToSpec => "prompt_to_spec",
+            Self::SpecToFullSpec => "spec_to_full_spec",
+            Self::FullSpecToPlan => "full_spec_to_plan",
+            Self::PlanToArtifacts => "plan_to_artifacts",
+        }
+    }
 }

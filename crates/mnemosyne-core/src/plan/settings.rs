@@ -100,7 +100,7 @@ impl<'a> Settings<'a> {
         let ours = Retry::default();
         let attempts = match work {
             Work::Prompt(_) | Work::PromptFile(_) => PROMPT_ATTEMPTS,
-            Work::Shell(_) | Work::Argv(_) | Work::HumanGate => ours.max_attempts,
+            Work::Shell(_) | Work::Argv(_) | Work::HumanGate | Work::PhaseGate => ours.max_attempts,
         };
         let initial_interval =
             self.pick(|shared| shared.retry.initial_interval).unwrap_or(ours.initial_interval);

@@ -127,6 +127,11 @@ const ITEM_WORDS: &[Field] = &[
         "The item is a gate that someone opens.",
     ),
     Field::new(
+        "adds_to",
+        NAME,
+        "The item's outputs are a plan, whose items join the run; the item named here waits for all of them.",
+    ),
+    Field::new(
         "paths",
         Shape::List { of: &PATH, min: 1, max: LIST_MAX },
         "Paths that the item has for itself while it runs.",
@@ -192,16 +197,53 @@ const TIMEOUTS: Object = Object {
     ]],
 };
 
+const GATES: &[Word] = &[
+    Word { name: "intent", doc: "It does what was asked for." },
+    Word { name: "tests", doc: "It is tested, and the tests can fail." },
+    Word { name: "documentation", doc: "It is documented where its users look." },
+    Word { name: "anti-patterns", doc: "It pretends nothing." },
+    Word { name: "constraints", doc: "It keeps within what was required or forbidden beside the task." },
+    Word { name: "completeness", doc: "Nothing that was asked for is left out." },
+    Word { name: "correctness", doc: "It works, also at the edges." },
+    Word { name: "principled", doc: "It is done for reasons that are given and hold." },
+];
+
+const ON_TIMEOUT: &[Word] = &[
+    Word { name: "reject", doc: "The result is rejected, and the item fails. This is the default." },
+    Word { name: "approve", doc: "The result is accepted." },
+];
+
 const REVIEW: Object = Object {
     noun: "a review",
     groups: &[&[
-        Field::new("by", NAME, "Agent that reviews; by default the reviewer's pool decides."),
+        Field::new(
+            "by",
+            NAME,
+            "Agent that reviews; by default the first one that is defined with role `reviewer`.",
+        ),
         Field::new(
             "checks",
             Shape::List { of: &FULL_TEXT, min: 0, max: LIST_MAX },
             "Shell lines that must succeed before anyone is asked.",
         ),
-        Field::new("max_rounds", Shape::Int { min: 1, max: 100 }, "Rounds before a person is asked."),
+        Field::new(
+            "gates",
+            Shape::List { of: &Shape::Word(GATES), min: 1, max: 8 },
+            "What the agent that reviews looks at; by default all of these.",
+        ),
+        Field::new(
+            "requirements",
+            Shape::List { of: &FULL_TEXT, min: 1, max: LIST_MAX },
+            "What the result has to meet; the agent that reviews gives each a status and evidence.",
+        ),
+        Field::new(
+            "max_rounds",
+            Shape::Int { min: 1, max: 100 },
+            "Rounds before a person is asked. The default is 3.",
+        ),
+        Field::new("human", Shape::Bool, "Whether a person has to approve after that."),
+        Field::new("wait", ANY_SPAN, "How long a person is waited for; without it, as long as it takes."),
+        Field::new("on_timeout", Shape::Word(ON_TIMEOUT), "What is done when that has passed."),
     ]],
 };
 

@@ -150,7 +150,11 @@ impl Orchestration {
                 // One more round: then a human is asked again.
                 extra.rounds = extra.rounds.min(rounds_max.saturating_sub(1));
                 extra.requeues = Default::default();
-                self.again(at, Span::ZERO);
+                if self.is_gate(at) {
+                    self.request_review(at);
+                } else {
+                    self.again(at, Span::ZERO);
+                }
             }
         }
     }

@@ -118,7 +118,7 @@ impl Orchestration {
             return;
         }
         if self.is_gate(at) {
-            return self.ask_approval(at);
+            return self.request_review(at);
         }
         let run = self.run(at.run);
         let item = run.item(at.position).expect("the item exists");

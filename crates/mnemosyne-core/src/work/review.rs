@@ -14,7 +14,7 @@ use crate::time::{Span, Stamp};
 use crate::work::attempt::StopCause;
 use crate::work::item::{EndReason, Item, ItemRef};
 use crate::work::payload::Payload;
-use crate::work::spec::{ItemSpec, Review};
+use crate::work::spec::ItemSpec;
 use crate::work::state::ItemState;
 
 /// Judgements of one item that are kept in the state.
@@ -112,12 +112,10 @@ impl Orchestration {
         self.release(review);
     }
 
-    /// Whether an item does nothing but wait for the approval of a human.
+    /// Whether an item does nothing but wait for approval, of what went before it.
     pub(crate) fn is_gate(&self, at: ItemRef) -> bool {
-        let run = self.run(at.run);
-        let item = run.item(at.position).expect("the item exists");
-        let human_only = |review: &Review| review.human && review.reviewer.is_none();
-        item.task == Payload::empty() && run.review(item).is_some_and(human_only)
+        let item = self.item(at);
+        item.review.is_some() && item.task == Payload::empty()
     }
 
     /// Whether a judgement is about what the item's latest attempt left.
@@ -157,11 +155,12 @@ impl Orchestration {
         let extra = self.item_mut(at).extra_mut();
         extra.rounds = extra.rounds.saturating_add(1);
         extra.findings.clone_from(&judgement.findings);
-        if extra.rounds < rounds_max {
+        let rounds = extra.rounds;
+        // At a gate there is nobody who could change anything.
+        if rounds < rounds_max && !self.is_gate(at) {
             self.again(at, Span::ZERO);
             return;
         }
-        let rounds = extra.rounds;
         let text =
             format!("not approved after {}: {}", crate::text::counted(rounds, "round"), judgement.summary);
         self.ask(at, about_review(text));

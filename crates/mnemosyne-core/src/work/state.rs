@@ -143,7 +143,8 @@ impl ItemState {
             | (S::Assigned | S::Running, S::Succeeded | S::Failed | S::BackingOff | S::Expired)
             // Approval, by a reviewer and by a human.
             | (S::Assigned | S::Running, S::Reviewing | S::Waiting)
-            | (S::Pending | S::Paused | S::Reviewing, S::Waiting)
+            | (S::Pending | S::Paused, S::Waiting | S::Reviewing)
+            | (S::Reviewing, S::Waiting)
             | (S::Waiting, S::Reviewing | S::Failed)
             | (S::Reviewing | S::Waiting, S::Succeeded | S::Ready | S::BackingOff | S::Paused)
             // Holding and letting go.

@@ -77,8 +77,8 @@ impl<'a> Expander<'a> {
             }
             Work::Prompt(text) => self.expand(text, work.at, scope, findings).map(Action::Prompt),
             Work::PromptFile(path) => self.prompt_file(path, work.at, scope, findings).map(Action::Prompt),
-            // Refused as not supported before it comes to this.
-            Work::HumanGate => None,
+            // It does nothing.
+            Work::HumanGate | Work::PhaseGate => None,
         }
     }
 

@@ -5,7 +5,7 @@ use crate::plan::model::{Limit, Placed, RetryWords, Review, Shared};
 use crate::role::AgentRole;
 use crate::text::{Fields, Finding, Findings, Key, Node, Value, name};
 use crate::time::Span;
-use crate::work::task::Workspace;
+use crate::work::task::{Gate, Workspace};
 
 /// Prefix of the environment variables that the program itself sets.
 const RESERVED_PREFIX: &str = "MNEMOSYNE_";
@@ -162,9 +162,19 @@ fn review(node: Node) -> Placed<Review> {
     let at = node.at;
     let mut fields = node.into_fields();
     let checks = fields.take("checks").unwrap_or(Node { value: Value::Null, at });
+    let by = fields.take("by");
+    let by_at = by.as_ref().map_or(at, |by| by.at);
+    let words = |node: &Node| node.elements().iter().filter_map(Node::text).map(Box::from).collect::<Vec<_>>();
+    let gate = |node: &Node| Gate::ALL.into_iter().find(|gate| Some(gate.as_str()) == node.text());
     let value = Review {
-        by: text(fields.take("by")),
-        checks: checks.elements().iter().filter_map(Node::text).map(Box::from).collect(),
+        by: text(by),
+        by_at,
+        checks: words(&checks),
+        gates: fields.take("gates").map(|node| node.elements().iter().filter_map(gate).collect()),
+        requirements: fields.take("requirements").as_ref().map(words).unwrap_or_default(),
+        human: fields.take("human").is_some_and(|node| node.value == Value::Bool(true)),
+        wait: fields.take("wait").as_ref().and_then(span),
+        accept_on_timeout: fields.take("on_timeout").is_some_and(|node| node.text() == Some("approve")),
         max_rounds: fields.take("max_rounds").and_then(|node| u16::try_from(node.int()?).ok()),
     };
     Placed { value, at }

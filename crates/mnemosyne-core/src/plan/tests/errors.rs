@@ -336,61 +336,32 @@ items:
 fn what_a_later_version_will_do() {
     insta::assert_snapshot!(refused(
         r#"version: 1
-phases: [prompt_to_spec, spec_to_full_spec]
 items:
-  a: { prompt: x, review: { checks: ["true"], max_rounds: 3 }, phase: prompt_to_spec, workspace: worktree, paths: ["src/**"] }
-  g: { gate: human, needs: [a] }
+  a: { prompt: x, workspace: worktree, paths: ["src/**"] }
   b: { run: x, needs: [a], foreach: "${{ items.a.outputs.parts }}" }
 "#
     ), @r#"
     error[plan/not-supported]: not supported yet by this version: `foreach` over outputs of an item
-     --> plan.yaml:6:37
+     --> plan.yaml:4:37
       |
-    6 |   b: { run: x, needs: [a], foreach: "${{ items.a.outputs.parts }}" }
+    4 |   b: { run: x, needs: [a], foreach: "${{ items.a.outputs.parts }}" }
       |                                     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       = help: list the values, or read them from a variable; `b` cannot be repeated for what `a` finds
 
-    error[plan/not-supported]: not supported yet by this version: `phases`
-     --> plan.yaml:2:9
-      |
-    2 | phases: [prompt_to_spec, spec_to_full_spec]
-      |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-      = help: order the items by `needs`
-
-    error[plan/not-supported]: not supported yet by this version: `phase`
-     --> plan.yaml:4:71
-      |
-    4 | …ue"], max_rounds: 3 }, phase: prompt_to_spec, workspace: worktree, paths: ["src/**"] }
-      |                                ^^^^^^^^^^^^^^
-      = help: order the items by `needs`
-
     error[plan/not-supported]: not supported yet by this version: `paths`
-     --> plan.yaml:4:115
+     --> plan.yaml:3:47
       |
-    4 | …, workspace: worktree, paths: ["src/**"] }
-      |                                ^^^^^^^^^^^
+    3 |   a: { prompt: x, workspace: worktree, paths: ["src/**"] }
+      |                                               ^^^^^^^^^^^
       = help: order items that write the same files by `needs`
 
-    error[plan/not-supported]: not supported yet by this version: `review`
-     --> plan.yaml:4:27
-      |
-    4 |   a: { prompt: x, review: { checks: ["true"], max_rounds: 3 }, phase: prompt_to_spec, workspace: worktree, paths: ["src/…
-      |                           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-      = help: add an item that checks the result and needs this one
-
     error[plan/not-supported]: not supported yet by this version: `workspace: worktree`
-     --> plan.yaml:4:98
+     --> plan.yaml:3:30
       |
-    4 | …e: prompt_to_spec, workspace: worktree, paths: ["src/**"] }
-      |                                ^^^^^^^^
+    3 |   a: { prompt: x, workspace: worktree, paths: ["src/**"] }
+      |                              ^^^^^^^^
       = help: use `folder` or `none`
 
-    error[plan/not-supported]: not supported yet by this version: `gate: human`
-     --> plan.yaml:5:14
-      |
-    5 |   g: { gate: human, needs: [a] }
-      |              ^^^^^
-      = help: make two plans of it and run the second after a look at the first
     "#);
 }
 

@@ -1,6 +1,7 @@
 //! Plans from text to the compiled form, and everything that can be wrong with one.
 
 mod accepted;
+mod approval;
 mod errors;
 mod formats;
 mod hostile;
