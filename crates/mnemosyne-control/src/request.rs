@@ -2,7 +2,8 @@
 
 use mnemosyne_core::command::{Submission, Target};
 use mnemosyne_core::event::EventRecord;
-use mnemosyne_core::id::{ItemId, RunId};
+use mnemosyne_core::id::{ItemId, QuestionId, RunId};
+use mnemosyne_core::inbox::{Decision, Question};
 use mnemosyne_core::reply::Reply;
 use mnemosyne_core::view::{ItemDetail, ItemFilter, ItemView, RunView, StatusView};
 use mnemosyne_core::why::Why;
@@ -21,6 +22,10 @@ pub enum Request {
     Pause(Target),
     /// Undo a pause.
     Resume(Target),
+    /// Decide a question, with the user's words.
+    Decide(QuestionId, Decision, String),
+    /// Open questions, the oldest first, at most so many.
+    Questions(usize),
     /// What an id, a unique beginning of one, or `RUN/NAME` stands for.
     Find(String),
     /// A list of items.
@@ -135,6 +140,8 @@ pub enum Answer {
     Status(Box<StatusView>),
     /// To [`Request::Performance`].
     Performance(Performance),
+    /// To [`Request::Questions`].
+    Questions(Vec<Question>),
     /// To [`Request::Events`].
     Events(Vec<EventRecord>),
     /// To [`Request::Output`].

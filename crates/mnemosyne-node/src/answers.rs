@@ -18,6 +18,8 @@ use crate::process::ProcessRunner;
 const ITEMS_MAX: usize = 100_000;
 /// Events of one answer.
 pub(crate) const EVENTS_MAX: usize = 100_000;
+/// Questions of one answer.
+const QUESTIONS_MAX: usize = 10_000;
 /// Bytes of output of one answer.
 const OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Candidates that are named when an id is not unique.
@@ -36,6 +38,7 @@ pub(crate) fn of_state(state: &Orchestration, now: Stamp, request: &Request) -> 
         Request::Why(item) => or_refused(state.why(*item), Answer::Why),
         Request::Run(run) => or_refused(state.run_view(*run), Answer::Run),
         Request::Runs(limit) => Answer::Runs(state.runs(*limit)),
+        Request::Questions(limit) => Answer::Questions(state.questions((*limit).min(QUESTIONS_MAX))),
         Request::Status => {
             let mut status = state.status();
             // The time of the log stands still while nothing happens.

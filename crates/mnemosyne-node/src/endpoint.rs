@@ -65,6 +65,9 @@ impl NodeEndpoint {
             Request::Retry(target) => self.ask(Command::Retry { target }).await,
             Request::Pause(target) => self.ask(Command::Pause { target }).await,
             Request::Resume(target) => self.ask(Command::Resume { target }).await,
+            Request::Decide(question, decision, text) => {
+                self.ask(Command::Decide { question, decision, text: text.into() }).await
+            }
             Request::Events { after, limit } => self.events(after, limit).map(Answer::Events),
             Request::Output(query) => self.output(query).await,
             Request::Blob(hash) => {
@@ -108,12 +111,20 @@ impl NodeEndpoint {
         let payloads = self.payloads.clone();
         let spec = &submission.spec;
         let is_large = |payload: &Payload| payloads.is_too_large(payload);
-        if is_large(&spec.context) || spec.items.iter().any(|item| is_large(&item.task)) {
+        let reviewers = spec.reviews.iter().filter_map(|review| review.reviewer.as_ref());
+        let has_large = is_large(&spec.context)
+            || spec.items.iter().any(|item| is_large(&item.task))
+            || reviewers.into_iter().any(|reviewer| is_large(&reviewer.task));
+        if has_large {
             // Blobs are made durable first, which blocks.
             let stored = tokio::task::spawn_blocking(move || {
                 payloads.externalise(&mut submission.spec.context)?;
                 for item in &mut submission.spec.items {
                     payloads.externalise(&mut item.task)?;
+                }
+                for reviewer in submission.spec.reviews.iter_mut().filter_map(|review| review.reviewer.as_mut())
+                {
+                    payloads.externalise(&mut reviewer.task)?;
                 }
                 Ok::<_, PayloadError>(submission)
             });

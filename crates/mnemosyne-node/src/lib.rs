@@ -14,6 +14,7 @@
 //! processes that run.
 
 mod answers;
+mod by_kind;
 mod clock;
 mod definition;
 mod desk;
@@ -27,6 +28,7 @@ mod node;
 mod observer;
 mod process;
 mod proposer;
+mod review;
 mod room;
 mod runner;
 mod schema;

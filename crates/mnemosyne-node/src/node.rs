@@ -18,6 +18,7 @@ use thiserror::Error;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::by_kind::ByKind;
 use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::endpoint::NodeEndpoint;
@@ -25,7 +26,7 @@ use crate::executor::{self, Instruction};
 use crate::info::NodeInfo;
 use crate::janitor;
 use crate::observer::Outlet;
-use crate::process::{OutputsBefore, ProcessOptions, ProcessRunner};
+use crate::process::{OutputsBefore, ProcessOptions};
 use crate::proposer::Proposer;
 use crate::room::Room;
 use crate::runner::{Runner, StopKind};
@@ -189,7 +190,7 @@ impl Node {
             Work::Processes(options) => {
                 let desk = Desk { proposer: proposer.clone(), consensus: consensus.clone(), answered: answers };
                 let outputs: Arc<dyn OutputsBefore> = Arc::clone(&endpoint) as _;
-                Arc::new(ProcessRunner::new(options, payloads, outputs, desk))
+                Arc::new(ByKind::new(options, payloads, outputs, desk))
             }
         };
         tasks.push(tokio::spawn(executor::execute(runner, proposer.clone(), told)));

@@ -77,6 +77,16 @@ pub(crate) enum Command {
     Pause(commands::change::Pause),
     /// Undo a pause
     Resume(commands::change::Resume),
+    /// List the questions that wait for a human
+    #[command(after_help = examples::INBOX)]
+    Inbox(commands::inbox::Inbox),
+    /// Say yes to questions of the inbox
+    #[command(after_help = examples::APPROVE)]
+    Approve(commands::inbox::Approve),
+    /// Say no to questions of the inbox
+    Reject(commands::inbox::Reject),
+    /// Answer a question of the inbox: the item goes on with what is said
+    Answer(commands::inbox::Answer),
     /// Look at a plan without running it
     #[command(subcommand)]
     Plan(commands::plan::Plan),
@@ -157,6 +167,10 @@ async fn dispatch_async(command: Command, globals: &Globals) -> Result<Exit, Fai
         Command::Retry(command) => command.run(globals).await,
         Command::Pause(command) => command.run(globals).await,
         Command::Resume(command) => command.run(globals).await,
+        Command::Inbox(command) => command.run(globals).await,
+        Command::Approve(command) => command.run(globals).await,
+        Command::Reject(command) => command.run(globals).await,
+        Command::Answer(command) => command.run(globals).await,
         Command::Up(command) => command.run(globals).await,
         Command::Down(command) => command.run(globals).await,
         Command::Status(command) => command.run(globals).await,

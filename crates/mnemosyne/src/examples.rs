@@ -27,6 +27,16 @@ pub(crate) const SHOW: &str = "Examples:
   mnemosyne show 1m82b7/build       # an item by its name
   mnemosyne show 1m82b7.3 --json    # by its number; attempts, outputs and all";
 
+pub(crate) const INBOX: &str = "Examples:
+  mnemosyne inbox                   # every question that waits for a human
+  mnemosyne inbox 1m82b7 --json     # those of one run";
+
+pub(crate) const APPROVE: &str = "Examples:
+  mnemosyne approve q3              # a question by its id
+  mnemosyne approve 1m82b7/release  # an item that has one open question
+  mnemosyne reject q3 -m 'the changelog is missing'
+  mnemosyne answer q3 'use the other library'   # another round, told this";
+
 pub(crate) const WHY: &str = "Examples:
   mnemosyne why 1m82b7/deploy       # names the one thing that keeps it from going on";
 
