@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod config;
+pub mod context;
 pub mod effect;
 pub mod event;
 pub mod hash;

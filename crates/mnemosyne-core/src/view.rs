@@ -252,6 +252,8 @@ pub struct Order {
     pub last_error: Option<String>,
     /// What is to be reviewed, where that is the work.
     pub reviews: Option<Box<Reviewed>>,
+    /// Whether its outputs are a plan whose items join the run.
+    pub expands: bool,
     /// Whether its result will be reviewed.
     pub will_be_reviewed: bool,
     /// A part of the attempt that has a folder of its own in that of the attempt.
@@ -494,6 +496,7 @@ impl Orchestration {
             guidance: item.extra.as_ref().and_then(|extra| extra.guidance.clone()),
             last_error: error_of(item),
             reviews: self.reviewed(at).map(Box::new),
+            expands: item.extra.as_ref().is_some_and(|extra| extra.expand_into.is_some()),
             will_be_reviewed: item.review.is_some(),
             step: None,
         })

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::context::ContextRecord;
 use crate::work::payload::{BlobRef, Payload};
 
 /// What an agent's model used, as far as the agent says.
@@ -58,6 +59,8 @@ pub struct AttemptReport {
     pub answer: Option<Payload>,
     /// All that passed between the agent and its model, as far as the agent shows it.
     pub transcript: Option<BlobRef>,
+    /// What it was told beside its task, and what found no room.
+    pub context: Option<ContextRecord>,
     /// Hash of what it left to be reviewed.
     pub subject: Option<[u8; 32]>,
 }
