@@ -267,8 +267,8 @@ pub struct Reviewed {
     pub item: ItemId,
     /// Its name.
     pub name: Box<str>,
-    /// The token of the attempt whose result it is.
-    pub token: FencingToken,
+    /// The token of the attempt whose result it is; none at a gate.
+    pub token: Option<FencingToken>,
     /// What the item was to do, encoded.
     pub task: Payload,
     /// Its outputs, as JSON text.
@@ -508,14 +508,15 @@ impl Orchestration {
         let run = self.run(at.run);
         let item = run.item(position).expect("what is reviewed is in the same run");
         let extra = item.extra.as_ref()?;
-        let attempt = item.attempts.last()?;
+        // A gate has none.
+        let attempt = item.attempts.last();
         Some(Reviewed {
             item: run.head.id.item(position),
             name: item.name.clone(),
-            token: attempt.token,
+            token: attempt.map(|attempt| attempt.token),
             task: item.task.clone(),
             outputs: extra.outputs.clone(),
-            report: attempt.report.clone(),
+            report: attempt.and_then(|attempt| attempt.report.clone()),
             round: extra.rounds.saturating_add(1),
             earlier: extra.reviews.clone(),
         })

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use mnemosyne_core::view::Order;
 
 use crate::desk::Desk;
+use crate::expand::{Planner, with_children};
 use crate::process::{OutputsBefore, ProcessOptions, ProcessRunner};
 use crate::review::ReviewRunner;
 use crate::runner::{Ended, Report, Runner, Stop};
@@ -17,6 +19,7 @@ pub(crate) struct ByKind {
     processes: ProcessRunner,
     payloads: Payloads,
     outputs: Arc<dyn OutputsBefore>,
+    planner: Planner,
 }
 
 impl ByKind {
@@ -26,11 +29,18 @@ impl ByKind {
         outputs: Arc<dyn OutputsBefore>,
         desk: Desk,
     ) -> Self {
+        let planner = Arc::clone(&options.planner);
         Self {
+            planner,
             processes: ProcessRunner::new(options, payloads.clone(), Arc::clone(&outputs), desk),
             payloads,
             outputs,
         }
+    }
+
+    /// Runs the work of an item by the kind of its agent.
+    fn work(&self, order: Order, stop: Stop, report: Report) -> BoxFuture<'static, Ended> {
+        self.processes.run(order, stop, report)
     }
 
     fn reviews(&self) -> ReviewRunner {
@@ -48,6 +58,11 @@ impl Runner for ByKind {
         if order.reviews.is_some() {
             return self.reviews().run(order, stop, report);
         }
-        self.processes.run(order, stop, report)
+        if !order.expands {
+            return self.work(order, stop, report);
+        }
+        let (payloads, planner) = (self.payloads.clone(), Arc::clone(&self.planner));
+        let work = self.work(order.clone(), stop, report);
+        async move { with_children(&order, work.await, &payloads, &planner).await }.boxed()
     }
 }

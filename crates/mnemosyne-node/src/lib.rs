@@ -20,6 +20,7 @@ mod definition;
 mod desk;
 mod endpoint;
 mod executor;
+mod expand;
 mod fault;
 mod info;
 mod janitor;
@@ -37,6 +38,7 @@ mod ticker;
 mod viewer;
 
 pub use definition::{AgentDefinition, CliAgent, PromptBy};
+pub use expand::Planner;
 pub use info::NodeInfo;
 pub use node::{Node, NodeError, Options, Part, Work};
 pub use process::{ProcessOptions, ProcessRunner};

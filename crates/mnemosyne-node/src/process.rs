@@ -27,6 +27,7 @@ use serde_json::Value;
 
 use crate::definition::AgentDefinition;
 use crate::desk::Desk;
+use crate::expand::Planner;
 use crate::fault::{in_full, passes, passing};
 use crate::launch::{LaunchError, OUTPUTS_FILE, Surroundings, cookie, prepare};
 use crate::runner::{Ended, Report, Runner, Stop, StopKind};
@@ -41,7 +42,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const ERROR_TAIL_BYTES: usize = 400;
 
 /// What the runner needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ProcessOptions {
     /// The node.
     pub node: NodeId,
@@ -53,6 +54,8 @@ pub struct ProcessOptions {
     pub items: PathBuf,
     /// Agents, by name.
     pub agents: BTreeMap<String, AgentDefinition>,
+    /// Compiles plans that items write.
+    pub planner: Planner,
     /// Bytes kept of the beginning of each output stream.
     pub output_head: u64,
     /// Bytes kept of the end of each output stream.

@@ -9,6 +9,7 @@ mod failure;
 mod ids;
 mod output;
 mod plan_file;
+mod planner;
 mod progress;
 mod settings;
 mod setup;

@@ -15,6 +15,7 @@ use mnemosyne_node::{Node, Options, Part, ProcessOptions, Stores, StoresOptions,
 use crate::agents::definitions;
 use crate::failure::{Exit, Failure};
 use crate::output::say;
+use crate::planner::planner;
 use crate::settings::Surroundings;
 
 /// The node of a data directory that belongs to no cluster yet. A node that
@@ -133,6 +134,7 @@ fn process_options(settings: &Settings, stores: &Stores) -> ProcessOptions {
         attempts: stores.attempts(),
         items: stores.items(),
         agents: definitions(settings),
+        planner: planner(settings),
         output_head: settings.shim.output_head.as_u64(),
         output_tail: settings.shim.output_tail.as_u64(),
         outputs_bytes_max: OUTPUTS_BYTES_MAX,

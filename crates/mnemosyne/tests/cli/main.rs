@@ -5,6 +5,7 @@
 mod support;
 
 mod agents;
+mod approval;
 mod bad_input;
 mod cancelling;
 mod continuing;
