@@ -33,6 +33,15 @@ const JSON: &str =
 const TOML: &str = "version = 1\n[items.a]\nrun = [\"true\"]\n[items.b]\nrun = \"x\"\nneeds = [\"a\"]\n";
 const LEGACY: &str =
     r#"{"tasks": [{"id": "a", "description": "d", "depends_on": []}, {"id": "b", "depends_on": ["a"]}]}"#;
+/// Two lines of each dialect.
+const DIALECTS: [&str; 5] = [
+    "some text\nand more\n",
+    "{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s\",\"model\":\"m\"}\n\
+     {\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":429,\"permission_denials\":[{\"tool_name\":\"Bash\"}],\"modelUsage\":{\"m\":{\"outputTokens\":1}},\"total_cost_usd\":0.5}\n",
+    "{\"type\":\"thread.started\",\"thread_id\":\"t\"}\n{\"type\":\"turn.failed\",\"error\":{\"message\":\"last status: 429, try again in 2 hours\"}}\n",
+    "{\"type\":\"init\",\"session_id\":\"s\"}\n{\"type\":\"result\",\"status\":\"success\",\"stats\":{\"models\":{\"m\":{\"tokens\":{\"candidates\":2}}}}}\n",
+    "{\"type\":\"step_finish\",\"sessionID\":\"s\",\"part\":{\"reason\":\"stop\",\"cost\":0.1,\"tokens\":{\"cache\":{\"read\":1}}}}\n{\"type\":\"error\",\"error\":{\"name\":\"APIError\",\"data\":{\"statusCode\":529}}}\n",
+];
 const CONFIG: &str = "[orchestration.scaling]\nenabled = true\n[orchestration.scaling.executor]\nmax_pool_size = 8\n\
                       [node]\nslots = { executor = 2 }\n[agents.claude]\nkind = \"cli\"\ncommand = [\"claude\"]\n";
 
@@ -46,6 +55,10 @@ fn main() -> std::io::Result<()> {
     write("plan", "legacy", &[b"\x01", LEGACY.as_bytes()].concat())?;
     write("config", "file", CONFIG.as_bytes())?;
     write("config", "pairs", format!("{CONFIG}\0NODE__SLOTS__EXECUTOR=3\0--node.slots.executor=4").as_bytes())?;
+    for (number, text) in DIALECTS.iter().enumerate() {
+        let dialect = u8::try_from(number).expect("small");
+        write("dialects", &format!("dialect-{number}"), &[&[dialect, 1, 60], text.as_bytes()].concat())?;
+    }
     let batches = story();
     write("commands", "story", &batches.concat())?;
     for (number, batch) in batches.iter().enumerate() {

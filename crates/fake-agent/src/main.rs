@@ -4,6 +4,7 @@
 //! has a pid, pipes, children and signals like a real agent, and misbehaves
 //! exactly as it is told. `--help` lists the steps.
 
+mod dialect;
 mod perform;
 mod step;
 

@@ -4,11 +4,17 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::dialect;
+
 /// Name, form and meaning of every step, for `--help`.
 const FORMS: &[(&str, &str)] = &[
     ("sleep:D", "sleep for a duration: 50ms, 2s, 1m"),
     ("stdout:TEXT", "print a line to standard output"),
     ("stderr:TEXT", "print a line to standard error"),
+    (
+        "says:DIALECT:EVENT:TEXT",
+        "print what claude-code, codex, gemini or opencode print: begin, done, throttled, …",
+    ),
     ("raw:HEX", "print these bytes to standard output, as they are"),
     ("stream:N:D", "print N numbered lines, one every D"),
     ("flood:BYTES[:nonewline]", "print so many bytes (k, M, G) as fast as the pipe takes them"),
@@ -97,6 +103,7 @@ impl FromStr for Step {
             "sleep" => Self::Sleep(duration(rest)?),
             "stdout" => Self::Stdout(rest.to_owned()),
             "stderr" => Self::Stderr(rest.to_owned()),
+            "says" => Self::Stdout(dialect::lines(rest)?),
             "raw" => Self::Raw(hex(rest)?),
             "stream" => {
                 let (lines, every) = pair(rest)?;

@@ -1,4 +1,4 @@
-//! Running agents: the shim, process supervision, per-item folders, bounded output.
+//! Running agents: the shim, process supervision, per-item folders, bounded output, dialects of headless agents.
 //!
 //! Every attempt of an item runs as one process tree under a small **shim**, a
 //! mode of our own binary. The shim outlives the node: it keeps the agent's
@@ -19,6 +19,7 @@
 pub mod attempt;
 pub mod collect;
 pub mod conclusion;
+pub mod dialect;
 pub mod escape;
 pub mod folder;
 pub mod output;

@@ -9,10 +9,11 @@ use crate::node::NodeFacts;
 use crate::orchestration::{Orchestration, Totals};
 use crate::reply::Refusal;
 use crate::time::{Span, Stamp};
-use crate::work::attempt::{Attempt, Cause, Outcome};
+use crate::work::attempt::{Attempt, Outcome};
+use crate::work::conversation::{Conversation, taken_up};
 use crate::work::item::{Item, ItemRef};
 use crate::work::payload::Payload;
-use crate::work::report::AttemptReport;
+use crate::work::report::{AttemptReport, ModelUsage};
 use crate::work::review::ReviewRecord;
 use crate::work::run::{PhaseState, Run, RunResult};
 use crate::work::spec::{Demand, Policy};
@@ -240,8 +241,10 @@ pub struct Order {
     pub stopping: bool,
     /// It was granted before this process of the node started: it may have run already.
     pub adopted: bool,
-    /// The agent's conversation of the latest attempt by the same agent, to be taken up again.
+    /// The agent's conversation to be taken up again: the latest one of the same agent on the same node.
     pub resume: Option<Box<str>>,
+    /// What that conversation has used so far.
+    pub resume_used: ModelUsage,
     /// How many rounds of changes went before.
     pub rounds: u16,
     /// Findings of the latest review, as JSON text, which this attempt is to deal with.
@@ -252,6 +255,10 @@ pub struct Order {
     pub last_error: Option<String>,
     /// What is to be reviewed, where that is the work.
     pub reviews: Option<Box<Reviewed>>,
+    /// The token of the latest attempt before this one that ran.
+    pub last_attempt: Option<FencingToken>,
+    /// Names and outputs of items that it needs directly, up to a limit.
+    pub inputs: Vec<(Box<str>, Payload)>,
     /// Whether its outputs are a plan whose items join the run.
     pub expands: bool,
     /// Whether its result will be reviewed.
@@ -477,6 +484,10 @@ impl Orchestration {
         let run = self.run(at.run);
         let item = self.item(at);
         let attempt = item.granted()?;
+        let (resume, resume_used) = match taken_up(&item.attempts) {
+            Some(Conversation { session, used }) => (Some(session), used),
+            None => (None, ModelUsage::default()),
+        };
         Some(Order {
             item: id,
             name: item.name.clone(),
@@ -490,12 +501,15 @@ impl Orchestration {
             context: run.head.context.clone(),
             stopping: item.stopping.is_some(),
             adopted: false,
-            resume: resume_of(item),
+            resume,
+            resume_used,
             rounds: item.extra.as_ref().map_or(0, |extra| extra.rounds),
             findings: item.extra.as_ref().and_then(|extra| extra.findings.clone()),
             guidance: item.extra.as_ref().and_then(|extra| extra.guidance.clone()),
             last_error: error_of(item),
             reviews: self.reviewed(at).map(Box::new),
+            last_attempt: last_attempt_of(item),
+            inputs: inputs_of(run, item),
             expands: item.extra.as_ref().is_some_and(|extra| extra.expand_into.is_some()),
             will_be_reviewed: item.review.is_some(),
             step: None,
@@ -617,15 +631,19 @@ fn attempt_view(attempt: &Attempt, demand: &Demand) -> AttemptView {
     }
 }
 
-/// The conversation of the latest finished attempt, if the present one has the same agent.
-fn resume_of(item: &Item) -> Option<Box<str>> {
-    let (present, earlier) = item.attempts.split_last()?;
-    let last = earlier.iter().rev().find(|attempt| attempt.report.is_some())?;
-    if last.agent.is_none() || last.agent != present.agent {
-        return None;
-    }
-    let lost = matches!(last.outcome, Some(Outcome::Requeued(Cause::SessionLost)));
-    last.report.as_ref()?.agent_session.clone().filter(|_| !lost)
+/// Outputs of direct dependencies that an order carries.
+const INPUTS_MAX: usize = 64;
+
+fn inputs_of(run: &Run, item: &Item) -> Vec<(Box<str>, Payload)> {
+    let needed = item.needs.iter().filter_map(|need| run.item(need.item));
+    let outputs = needed.filter_map(|item| Some((item.name.clone(), item.extra.as_ref()?.outputs.clone()?)));
+    outputs.take(INPUTS_MAX).collect()
+}
+
+/// The latest attempt before the present one whose agent ran.
+fn last_attempt_of(item: &Item) -> Option<FencingToken> {
+    let (_, earlier) = item.attempts.split_last()?;
+    earlier.iter().rev().find(|attempt| attempt.started_at.is_some()).map(|attempt| attempt.token)
 }
 
 fn agent_of(attempt: &Attempt, demand: &Demand) -> Option<Box<str>> {

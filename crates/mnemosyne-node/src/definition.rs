@@ -1,5 +1,8 @@
 //! How the agents of a node are called, by their kinds.
 
+use mnemosyne_core::config::elements::Dialect;
+use mnemosyne_core::view::Order;
+
 /// The definition of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentDefinition {
@@ -12,10 +15,21 @@ pub enum AgentDefinition {
 pub struct CliAgent {
     /// Program and arguments; `{prompt}`, `{prompt_file}` and `{session}` are replaced.
     pub command: Vec<String>,
+    /// The same for taking up a conversation again, named by `{session}`; empty when it cannot.
+    pub resume: Vec<String>,
+    /// How its output is read.
+    pub dialect: Dialect,
     /// How the prompt is handed over.
     pub prompt: PromptBy,
     /// Names of environment variables it gets beside the usual ones.
     pub env_allow: Vec<String>,
+}
+
+impl CliAgent {
+    /// Whether it takes up a conversation again in an attempt.
+    pub(crate) fn goes_on(&self, order: &Order) -> bool {
+        order.resume.is_some() && !self.resume.is_empty()
+    }
 }
 
 /// How a prompt is handed over.

@@ -22,6 +22,10 @@ const PROMPT_FILE: &str = "prompt.txt";
 /// Name of the folder for artifacts in the item's folder.
 const ARTIFACTS_DIR: &str = "artifacts";
 
+/// What an agent is told before its task when it takes up its conversation again.
+const GOING_ON: &str =
+    "You have worked on this before and were stopped. Look at what is done, and go on from there.\n\n";
+
 /// Everything a launch depends on beside the order.
 pub(crate) struct Surroundings<'a> {
     pub(crate) node: NodeId,
@@ -122,7 +126,10 @@ fn command(
             let definition =
                 around.agents.get(name).ok_or_else(|| LaunchError::UnknownAgent(name.to_owned()))?;
             let AgentDefinition::Cli(agent) = definition;
-            let prompt = expand(text, around.outputs, "prompt")?;
+            let mut prompt = expand(text, around.outputs, "prompt")?;
+            if agent.goes_on(order) {
+                prompt.insert_str(0, GOING_ON);
+            }
             let (argv, stdin) = call(agent, &prompt, order, around.dir)?;
             Ok((argv, stdin, agent.env_allow.clone()))
         }
@@ -141,10 +148,13 @@ fn call(
     if in_file {
         std::fs::write(&file, prompt).map_err(|source| LaunchError::Io { what: "the prompt file", source })?;
     }
-    let session = session_of(order);
-    let mut argv = Vec::with_capacity(agent.command.len() + 2);
+    let (template, session) = match &order.resume {
+        Some(session) if agent.goes_on(order) => (&agent.resume, session.to_string()),
+        _ => (&agent.command, session_of(order)),
+    };
+    let mut argv = Vec::with_capacity(template.len() + 2);
     let mut placed = false;
-    for template in &agent.command {
+    for template in template {
         if template == "{prompt}" {
             let after_separator = argv.last().is_some_and(|last| last == "--");
             let is_value = argv.last().is_some_and(|last: &String| last.starts_with('-') && last != "-");
@@ -222,11 +232,11 @@ fn traceparent(order: &Order) -> String {
     format!("00-{high:016x}{low:016x}-{span:016x}-01")
 }
 
-/// A UUID (version 8: our own rule) that names the agent's conversation, the
-/// same for every attempt of an item.
+/// A UUID (version 8: our own rule) that names a new conversation of the agent:
+/// another one for every attempt, since none may be begun twice.
 fn session_of(order: &Order) -> String {
     let high = mix(order.item.run.as_u64());
-    let low = mix(high ^ u64::from(order.item.position));
+    let low = mix(high ^ mix(u64::from(order.item.position) ^ mix(order.token.0)));
     format!(
         "{:08x}-{:04x}-8{:03x}-{:04x}-{:012x}",
         high >> 32,

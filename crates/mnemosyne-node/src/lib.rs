@@ -16,6 +16,8 @@
 mod answers;
 mod by_kind;
 mod clock;
+mod concluded;
+mod context;
 mod definition;
 mod desk;
 mod endpoint;
@@ -37,6 +39,7 @@ mod stores;
 mod ticker;
 mod viewer;
 
+pub use context::ContextOptions;
 pub use definition::{AgentDefinition, CliAgent, PromptBy};
 pub use expand::Planner;
 pub use info::NodeInfo;

@@ -25,6 +25,7 @@ use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::task::TaskSpec;
 use serde_json::Value;
 
+use crate::context::ContextOptions;
 use crate::definition::AgentDefinition;
 use crate::desk::Desk;
 use crate::expand::Planner;
@@ -54,6 +55,8 @@ pub struct ProcessOptions {
     pub items: PathBuf,
     /// Agents, by name.
     pub agents: BTreeMap<String, AgentDefinition>,
+    /// How the contexts of agents are put together.
+    pub context: ContextOptions,
     /// Compiles plans that items write.
     pub planner: Planner,
     /// Bytes kept of the beginning of each output stream.
@@ -67,8 +70,8 @@ pub struct ProcessOptions {
 /// Runs attempts as processes.
 #[derive(Clone)]
 pub struct ProcessRunner {
-    options: Arc<ProcessOptions>,
-    payloads: Payloads,
+    pub(crate) options: Arc<ProcessOptions>,
+    pub(crate) payloads: Payloads,
     outputs: Arc<dyn OutputsBefore>,
     /// Where agents that run ask.
     pub(crate) desk: Desk,
@@ -85,7 +88,7 @@ pub(crate) trait OutputsBefore: Send + Sync + 'static {
 impl Runner for ProcessRunner {
     fn run(&self, order: Order, stop: Stop, report: Report) -> BoxFuture<'static, Ended> {
         let runner = self.clone();
-        async move { runner.attempt(order, stop, report).await.into() }.boxed()
+        async move { runner.attempt(order, stop, report).await }.boxed()
     }
 }
 
@@ -110,30 +113,30 @@ impl ProcessRunner {
         attempts.join(format!("{item}-{token}"))
     }
 
-    async fn attempt(&self, order: Order, mut stop: Stop, report: Report) -> AttemptResult {
+    async fn attempt(&self, order: Order, mut stop: Stop, report: Report) -> Ended {
         let dir = self.folder_of(&order);
         let identity = match self.begin(&order, &dir, &mut stop).await {
             Begun::Running(identity) => identity,
-            Begun::Over(result) => return result,
+            Begun::Over(ended) => return *ended,
         };
         report.started();
         let mut complaint = Complaint::default();
         loop {
             let ended = match self.watch(&order, &dir, &identity, &mut stop).await {
-                Ok(End::Exited(exit)) => self.result_of_exit(&order, &dir, exit),
-                Ok(End::Idle(span)) => {
+                Ok(End::Exited(exit)) => self.ended(&order, &dir, &exit).await,
+                Ok(End::Idle(span, exit)) => self.ended(&order, &dir, &exit).await.map(|ended| {
                     let message = format!("no output and no use of CPU for {span}").into();
-                    return AttemptResult::Failed { fault: Fault::IdleTimeout, message };
-                }
-                Ok(End::HandedOver) => return AttemptResult::Stopped,
+                    Ended { result: AttemptResult::Failed { fault: Fault::IdleTimeout, message }, ..ended }
+                }),
+                Ok(End::HandedOver) => return AttemptResult::Stopped.into(),
                 Err(error) => Err(error),
             };
             match ended {
-                Ok(result) => return result,
+                Ok(ended) => return ended,
                 Err(error) => {
                     complaint.say(&order, "cannot see to the end of the attempt; trying again", &error);
                     if handed_over_meanwhile(&mut stop).await {
-                        return AttemptResult::Stopped;
+                        return AttemptResult::Stopped.into();
                     }
                 }
             }
@@ -150,7 +153,7 @@ impl ProcessRunner {
                 Err(error) if passes(&error) => {
                     complaint.say(order, "cannot make the attempt's folder; trying again", &error);
                     tokio::select! {
-                        _ = stop.asked() => return Begun::Over(AttemptResult::Stopped),
+                        _ = stop.asked() => return over(AttemptResult::Stopped),
                         () = tokio::time::sleep(LOOK_AGAIN) => {}
                     }
                 }
@@ -158,7 +161,7 @@ impl ProcessRunner {
             }
         };
         match made {
-            Ok(()) if order.stopping => return Begun::Over(AttemptResult::Stopped),
+            Ok(()) if order.stopping => return over(AttemptResult::Stopped),
             // It may have run and left its effects: that is for the log to know, and needs a grant of its own.
             Ok(()) if order.adopted => {
                 why_again = "the node ended, and the attempt's folder is gone".to_owned();
@@ -170,7 +173,7 @@ impl ProcessRunner {
             },
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => {
-                return Begun::Over(interrupted(format!("cannot make the attempt's folder: {error}")));
+                return over(interrupted(format!("cannot make the attempt's folder: {error}")));
             }
         }
         loop {
@@ -179,7 +182,7 @@ impl ProcessRunner {
                 Err(error) => {
                     complaint.say(order, "cannot look at the attempt's folder; trying again", &error);
                     if handed_over_meanwhile(stop).await {
-                        return Begun::Over(AttemptResult::Stopped);
+                        return over(AttemptResult::Stopped);
                     }
                 }
             }
@@ -193,19 +196,19 @@ impl ProcessRunner {
             return match inspect(dir)? {
                 AttemptOnDisk::Running(identity) => Ok(Begun::Running(identity)),
                 AttemptOnDisk::Exited(record) => {
-                    Ok(Begun::Over(self.result_of_exit(order, dir, Exit::Finished(record))?))
+                    Ok(Begun::Over(Box::new(self.ended(order, dir, &Exit::Finished(record)).await?)))
                 }
                 AttemptOnDisk::Lost(identity) => {
                     let exit = wait_exit(dir, &identity, &cookie(dir)).await?;
-                    Ok(Begun::Over(self.result_of_exit(order, dir, exit)?))
+                    Ok(Begun::Over(Box::new(self.ended(order, dir, &exit).await?)))
                 }
                 AttemptOnDisk::Damaged => {
                     sweep(dir).await?;
-                    Ok(Begun::Over(interrupted("the attempt's claim is damaged, as by a power cut")))
+                    Ok(over(interrupted("the attempt's claim is damaged, as by a power cut")))
                 }
                 AttemptOnDisk::Revoked => {
                     sweep(dir).await?;
-                    Ok(Begun::Over(interrupted(why_again)))
+                    Ok(over(interrupted(why_again)))
                 }
                 // A shim may be on its way; the claim decides who was first.
                 AttemptOnDisk::NotClaimed => {
@@ -219,7 +222,7 @@ impl ProcessRunner {
     async fn launch(&self, order: &Order, dir: &Path) -> io::Result<Begun> {
         let spec = match self.spec(order, dir).await? {
             Ok(spec) => spec,
-            Err(result) => return Ok(Begun::Over(result)),
+            Err(result) => return Ok(over(result)),
         };
         let (shim, dir) = (self.options.shim.clone(), dir.to_owned());
         let launched = tokio::task::spawn_blocking(move || launch(&shim, &dir, &spec));
@@ -228,7 +231,7 @@ impl ProcessRunner {
             Ok(launched) => Ok(Begun::Running(launched.identity)),
             // The spec was refused: it would be again.
             Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
-                Ok(Begun::Over(cannot_start(format!("cannot start the shim: {error}"))))
+                Ok(over(cannot_start(format!("cannot start the shim: {error}"))))
             }
             // The disk is full, or the machine has no room for another process: that is no fault of the work.
             Err(error) => Err(error),
@@ -288,8 +291,8 @@ impl ProcessRunner {
             exit = &mut exit => return Ok(End::Exited(exit?)),
             kind = stop.asked() => kind,
             span = &mut idle => {
-                end(order, dir, identity, StopKind::Polite, &mut *stop).await?;
-                return Ok(End::Idle(span));
+                let exit = end(order, dir, identity, StopKind::Polite, &mut *stop).await?;
+                return Ok(End::Idle(span, exit));
             }
         };
         if kind == StopKind::HandOver {
@@ -319,10 +322,11 @@ impl ProcessRunner {
         }
     }
 
-    /// What an attempt has come to; an error when that cannot be said before there is room on the disk.
-    fn result_of_exit(&self, order: &Order, dir: &Path, exit: Exit) -> io::Result<AttemptResult> {
+    /// What an attempt has come to, by how its process ended; an error when
+    /// that cannot be said before there is room on the disk.
+    pub(crate) fn result_of_exit(&self, order: &Order, dir: &Path, exit: &Exit) -> io::Result<AttemptResult> {
         match exit {
-            Exit::Finished(record) => self.result_of(order, dir, &record),
+            Exit::Finished(record) => self.result_of(order, dir, record),
             Exit::NotStarted { reason } => Ok(interrupted(format!("the shim did not start: {reason}"))),
             Exit::Lost { reason, .. } => Ok(interrupted(format!("the shim is gone: {reason}"))),
         }
@@ -348,7 +352,7 @@ impl ProcessRunner {
     }
 
     /// Reads the outputs the agent has written, and holds them against the plan's schema.
-    fn collect(&self, order: &Order, dir: &Path) -> io::Result<AttemptResult> {
+    pub(crate) fn collect(&self, order: &Order, dir: &Path) -> io::Result<AttemptResult> {
         let wrong =
             |message: String| Ok(AttemptResult::Failed { fault: Fault::Outputs, message: message.into() });
         let schema = match self.schema(order) {
@@ -453,13 +457,17 @@ fn of_work(problem: impl std::fmt::Display) -> Unprepared {
 /// How an attempt began.
 enum Begun {
     Running(ShimIdentity),
-    Over(AttemptResult),
+    Over(Box<Ended>),
+}
+
+fn over(result: AttemptResult) -> Begun {
+    Begun::Over(Box::new(result.into()))
 }
 
 /// How waiting for an attempt ended.
 enum End {
     Exited(Exit),
-    Idle(Span),
+    Idle(Span, Exit),
     HandedOver,
 }
 

@@ -209,9 +209,16 @@ impl Payloads {
         if bytes.len() <= self.inline_bytes_max {
             return Ok(Payload::Inline(bytes.into()));
         }
-        let length = bytes.len() as u64;
-        let id = self.blobs.put(&bytes).inspect_err(|error| self.give_up_after_sync(error))?;
-        Ok(Payload::Blob(Box::new(BlobRef { hash: *id.as_bytes(), length })))
+        Ok(Payload::Blob(Box::new(self.put_blob(&bytes)?)))
+    }
+
+    /// Makes bytes a blob, durably.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_blob(&self, bytes: &[u8]) -> Result<BlobRef, PayloadError> {
+        let id = self.blobs.put(bytes).inspect_err(|error| self.give_up_after_sync(error))?;
+        Ok(BlobRef { hash: *id.as_bytes(), length: bytes.len() as u64 })
     }
 
     /// A disk that could not sync a blob is not trusted with the log, which lies on it, too.

@@ -21,7 +21,9 @@ fn definition(agent: &Setting) -> Option<AgentDefinition> {
 
 fn cli(agent: &Setting) -> CliAgent {
     CliAgent {
-        command: agent.command.clone(),
+        command: agent.argv(&agent.command),
+        resume: agent.argv(&agent.resume),
+        dialect: agent.dialect,
         prompt: match agent.prompt {
             PromptPassing::Stdin => PromptBy::Stdin,
             PromptPassing::Arg => PromptBy::Argument,

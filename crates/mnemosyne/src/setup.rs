@@ -10,7 +10,7 @@ use mnemosyne_core::node::{AgentFacts, NodeFacts};
 use mnemosyne_core::plan::{NodeOffer, Offers};
 use mnemosyne_core::role::AgentRole;
 use mnemosyne_core::settings::Settings as Replicated;
-use mnemosyne_node::{Node, Options, Part, ProcessOptions, Stores, StoresOptions, Work};
+use mnemosyne_node::{ContextOptions, Node, Options, Part, ProcessOptions, Stores, StoresOptions, Work};
 
 use crate::agents::definitions;
 use crate::failure::{Exit, Failure};
@@ -126,6 +126,15 @@ fn replicated(settings: &Settings) -> Replicated {
     }
 }
 
+fn context_options(settings: &Settings) -> ContextOptions {
+    let optimizer = &settings.optimizer;
+    ContextOptions {
+        tokens: optimizer.context_tokens,
+        checkpoint_tokens: optimizer.context_tokens.saturating_mul(optimizer.checkpoint_percent) / 100,
+        skills: optimizer.skills.as_ref().map(PathBuf::from),
+    }
+}
+
 fn process_options(settings: &Settings, stores: &Stores) -> ProcessOptions {
     ProcessOptions {
         node: FIRST_NODE,
@@ -135,6 +144,7 @@ fn process_options(settings: &Settings, stores: &Stores) -> ProcessOptions {
         items: stores.items(),
         agents: definitions(settings),
         planner: planner(settings),
+        context: context_options(settings),
         output_head: settings.shim.output_head.as_u64(),
         output_tail: settings.shim.output_tail.as_u64(),
         outputs_bytes_max: OUTPUTS_BYTES_MAX,

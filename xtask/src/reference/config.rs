@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use mnemosyne_core::config::elements::Preset;
 use mnemosyne_core::config::{KeyReference, reference};
 
 use super::{NOTICE, cell};
@@ -18,6 +19,13 @@ The environment variable of a key is `MNEMOSYNE__`, then its parts in upper case
 A setting that stands here is read and checked; README.md says which parts of the system do not act on theirs yet.
 ";
 
+const PRESETS: &str = "
+## Ready-made definitions
+
+What `preset` of an agent stands for, beside `prompt = \"stdin\"`. Every other key of the agent goes over it; `args` stand
+in the place of `{args}`. Whoever names a `command` of their own names its `resume`, too, or it is not gone on with.
+";
+
 /// The page.
 pub(super) fn page() -> String {
     let mut text = format!("{NOTICE}{INTRODUCTION}");
@@ -30,7 +38,24 @@ pub(super) fn page() -> String {
         }
         write_row(&mut text, key, &row);
     }
+    text.push_str(PRESETS);
+    Preset::ALL.into_iter().for_each(|preset| write_preset(&mut text, preset));
     text
+}
+
+fn write_preset(text: &mut String, preset: Preset) {
+    let definition = preset.definition();
+    let (command, resume) = (definition.command.join(" "), definition.resume.join(" "));
+    let (dialect, cost) = (definition.dialect.as_str(), definition.cost.as_str());
+    let allowed: Vec<String> = definition.env_allow.iter().map(|name| format!("`{name}`")).collect();
+    writeln!(
+        text,
+        "\n`preset = \"{}\"`: `dialect = \"{dialect}\"`, `cost = \"{cost}\"`; it may see {}.\n\n```text\ncommand: {command}\n\
+         resume:  {resume}\n```",
+        preset.as_str(),
+        allowed.join(", ")
+    )
+    .expect("a String takes everything");
 }
 
 fn begin_table(text: &mut String, name: &str) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::config::elements::placed;
+use crate::config::elements::{AgentDefinition, placed};
 use crate::config::environment::{self, Help, NoSetting, quoted};
 use crate::config::origin::Origin;
 use crate::config::settings::{CONFIG, Settings};
@@ -68,6 +68,23 @@ impl Origins {
             range.next().filter(|(key, _)| key.starts_with(&within)).map(|(_, origin)| origin)
         };
         exact.or_else(first_within).cloned().unwrap_or_default()
+    }
+
+    /// What a ready-made definition says came from where it was named.
+    fn note_presets(&mut self, settings: &Settings) {
+        for (agent, definition) in &settings.agents {
+            let Some(preset) = definition.preset else { continue };
+            let section = format!("agents.{}", quoted(agent));
+            let named = self.of_setting(&format!("{section}.preset"));
+            for ((key, value), (_, default)) in
+                preset.definition().values().into_iter().zip(AgentDefinition::default().values())
+            {
+                let key = format!("{section}.{key}");
+                if value != default && self.of_setting(&key) == Origin::Default {
+                    self.by_key.insert(key, named.clone());
+                }
+            }
+        }
     }
 }
 
@@ -150,6 +167,7 @@ pub fn resolve(
         layers.put(parts, &given.value, Origin::Flag { name: given.flag.clone() });
     }
     let settings = Settings::read(&root);
+    origins.note_presets(&settings);
     if !findings.has_errors() {
         settings.validate(&origins, &mut findings);
     }

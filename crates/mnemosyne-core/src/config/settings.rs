@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use crate::config::elements::{
-    AgentDefinition, Distributed, NodeSettings, Observability, Persistence, Pool, Scaling, Scheduling, Shim,
-    Slots, Storage, Validation,
+    AgentDefinition, Distributed, NodeSettings, Observability, Optimizer, Persistence, Pool, Scaling,
+    Scheduling, Shim, Slots, Storage, Validation,
 };
 use crate::config::resolve::Origins;
 use crate::plan::AgentOffer;
@@ -29,6 +29,7 @@ const TABLES: &[Field] = &[
     Field::new("node", NodeSettings::SHAPE, "This node."),
     Field::new("scheduling", Shape::Object(&Scheduling::OBJECT), "Order and lifetime of work items."),
     Field::new("storage", Shape::Object(&Storage::OBJECT), "What is kept on disk."),
+    Field::new("optimizer", Shape::Object(&Optimizer::OBJECT), "What agents are told beside their task."),
     Field::new("shim", Shape::Object(&Shim::OBJECT), "How processes of agents are watched."),
 ];
 
@@ -65,6 +66,8 @@ pub struct Settings {
     pub scheduling: Scheduling,
     /// What is kept on disk.
     pub storage: Storage,
+    /// What agents are told beside their task.
+    pub optimizer: Optimizer,
     /// How processes are watched.
     pub shim: Shim,
 }
@@ -82,6 +85,7 @@ impl Default for Settings {
             slots: Slots::default(),
             scheduling: Scheduling::default(),
             storage: Storage::default(),
+            optimizer: Optimizer::default(),
             shim: Shim::default(),
         }
     }
@@ -125,14 +129,13 @@ impl Settings {
         settings.distributed.overlay(table("distributed"));
         settings.observability.overlay(table("observability"));
         for (key, node) in root.get("agents").map(Node::entries).unwrap_or_default() {
-            let mut agent = AgentDefinition::default();
-            agent.overlay(Some(node));
-            settings.agents.insert(String::from(&*key.text), agent);
+            settings.agents.insert(String::from(&*key.text), AgentDefinition::read(node));
         }
         settings.node.overlay(root.get("node"));
         settings.slots.overlay(root.get("node").and_then(|node| node.get("slots")));
         settings.scheduling.overlay(root.get("scheduling"));
         settings.storage.overlay(root.get("storage"));
+        settings.optimizer.overlay(root.get("optimizer"));
         settings.shim.overlay(root.get("shim"));
         settings
     }
@@ -149,6 +152,7 @@ impl Settings {
         }
         validation("orchestration.distributed".into(), &mut |validation| self.distributed.validate(validation));
         validation("storage".into(), &mut |validation| self.storage.validate(validation));
+        validation("optimizer".into(), &mut |validation| self.optimizer.validate(validation));
         for (name, agent) in &self.agents {
             validation(format!("agents.{name}"), &mut |validation| agent.validate(validation));
         }
@@ -174,6 +178,7 @@ impl Settings {
         add("node.slots".into(), self.slots.values());
         add("scheduling".into(), self.scheduling.values());
         add("storage".into(), self.storage.values());
+        add("optimizer".into(), self.optimizer.values());
         add("shim".into(), self.shim.values());
         all
     }

@@ -185,7 +185,11 @@ impl<'a> Compiler<'a> {
                 env.insert(String::from(&*key.text), value);
             }
         }
-        RunContext { base_dir: self.options.base_dir.into(), env }
+        RunContext {
+            base_dir: self.options.base_dir.into(),
+            env,
+            intent: self.plan.description.as_deref().map(String::from),
+        }
     }
 
     fn plan_group(&mut self) -> Option<u16> {

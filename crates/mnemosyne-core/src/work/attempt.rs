@@ -113,6 +113,14 @@ pub enum Fault {
     TooLong,
 }
 
+impl Fault {
+    /// Whether the same again would come to the same, so that it is not tried.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Refused | Self::TooLong)
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

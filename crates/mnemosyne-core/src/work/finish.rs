@@ -166,6 +166,7 @@ impl Orchestration {
             },
             Outcome::Stopped(StopCause::Cancelled) => Next::End(ItemState::Cancelled, None),
             Outcome::Stopped(StopCause::Deadline) => Next::End(ItemState::Expired, Some(EndReason::Deadline)),
+            Outcome::Failed(fault) if fault.is_final() => Next::End(ItemState::Failed, None),
             Outcome::Failed(_) | Outcome::Stopped(StopCause::RunTimeout) => {
                 if spent < retry.max_attempts {
                     Next::Again(backoff(&retry, id, spent))

@@ -1,6 +1,7 @@
 //! Work items and runs: their data, and one file for each transition.
 
 pub mod attempt;
+pub mod conversation;
 pub mod learn;
 pub mod payload;
 pub mod report;

@@ -135,4 +135,6 @@ pub struct RunContext {
     pub base_dir: String,
     /// Environment variables the plan sets for all items.
     pub env: BTreeMap<String, String>,
+    /// What was asked for in the beginning: the plan's description.
+    pub intent: Option<String>,
 }

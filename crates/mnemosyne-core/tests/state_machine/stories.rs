@@ -9,7 +9,7 @@ use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::reply::{Refusal, Reply};
 use mnemosyne_core::time::Span;
 use mnemosyne_core::why::Why;
-use mnemosyne_core::work::attempt::{AttemptResult, Cause};
+use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault};
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::spec::Condition::{Always, Done, Failure, Success};
 use mnemosyne_core::work::spec::{Group, ItemSpec, Retry, RunSpec};
@@ -79,6 +79,22 @@ fn only_faults_of_the_work_spend_an_attempt() {
     story.fail(a);
     assert_eq!(story.state_of(a), S::Failed);
     assert_eq!(story.state.detail(a).expect("kept").history.len(), 7, "every execution is recorded");
+}
+
+#[test]
+fn what_would_come_to_the_same_is_not_tried_again() {
+    for (fault, state) in [
+        (Fault::TooLong, S::Failed),
+        (Fault::Refused, S::Failed),
+        (Fault::Budget, S::BackingOff),
+        (Fault::Denied, S::BackingOff),
+    ] {
+        let mut story = Story::with_slots(1);
+        let spec = with_policy(run("p", vec![item("a", &[])]), |policy| policy.retry.max_attempts = 3);
+        let a = story.submit(spec).item(0);
+        story.finish(a, AttemptResult::Failed { fault, message: "no".into() });
+        assert_eq!(story.state_of(a), state, "{fault}");
+    }
 }
 
 #[test]

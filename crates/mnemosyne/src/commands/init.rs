@@ -5,27 +5,23 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use mnemosyne_core::config::elements::Preset;
 
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
 use crate::output::{line, say};
 use crate::settings::CONFIG_FILE;
 
-/// Agents that are looked for, with the definition that is written for them.
-const KNOWN_AGENTS: &[(&str, &str)] = &[
+/// What is written below the definition of a program that asks before it does anything.
+const PERMISSION: &[(Preset, &str)] = &[
     (
-        "claude",
-        "command = [\"claude\", \"-p\"]\nprompt = \"stdin\"\nenv_allow = [\"ANTHROPIC_*\", \"CLAUDE_*\"]",
+        Preset::ClaudeCode,
+        "# args = [\"--permission-mode\", \"acceptEdits\"]  # nobody is there to be asked: say what it may do",
     ),
     (
-        "codex",
-        "command = [\"codex\", \"exec\", \"--skip-git-repo-check\", \"--\", \"{prompt}\"]\nprompt = \"arg\"\nenv_allow = [\"OPENAI_*\", \"CODEX_*\"]",
+        Preset::Gemini,
+        "# args = [\"--approval-mode\", \"auto_edit\"]  # nobody is there to be asked: say what it may do",
     ),
-    (
-        "gemini",
-        "command = [\"gemini\", \"-p\", \"{prompt}\"]\nprompt = \"arg\"\nenv_allow = [\"GEMINI_*\", \"GOOGLE_*\"]",
-    ),
-    ("opencode", "command = [\"opencode\", \"run\", \"{prompt}\"]\nprompt = \"arg\""),
 ];
 
 #[derive(Debug, Args)]
@@ -45,17 +41,21 @@ impl Init {
                 fail(error)
             }
         })?;
-        let found: Vec<&(&str, &str)> = KNOWN_AGENTS.iter().filter(|(name, _)| is_installed(name)).collect();
+        let mut found = Preset::ALL.to_vec();
+        found.retain(|preset| is_installed(preset.program()));
         let mut text = String::from(
             "# Configuration of mnemosyne. `mnemosyne config show` prints every setting with its value.\n\n\
              [orchestration.scaling.executor]\nmax_pool_size = 4  # executors at the same time\n",
         );
-        for (name, definition) in &found {
-            text.push_str(&format!("\n[agents.{name}]\n{definition}\n"));
+        for preset in &found {
+            text.push_str(&format!("\n[agents.{}]\npreset = \"{}\"\n", preset.program(), preset.as_str()));
+            for (_, hint) in PERMISSION.iter().filter(|(of, _)| of == preset) {
+                text.push_str(&format!("{hint}\n"));
+            }
         }
         created.write_all(text.as_bytes()).map_err(fail)?;
         line(file.display());
-        let names: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
+        let names: Vec<&str> = found.iter().map(|preset| preset.program()).collect();
         match names[..] {
             [] => say("no agent program was found on PATH; plans of plain commands work as they are"),
             _ => say(format!("found {}", names.join(", "))),

@@ -1,12 +1,13 @@
 //! `mnemosyne show`.
 
+mod attempts;
+
 use clap::Args;
 use mnemosyne_control::Handle;
 use mnemosyne_core::command::Target;
 use mnemosyne_core::id::{ItemId, RunId};
 use mnemosyne_core::text::counted;
-use mnemosyne_core::view::{AttemptView, ItemDetail, ItemFilter, ItemView};
-use mnemosyne_core::work::payload::Payload;
+use mnemosyne_core::view::{ItemDetail, ItemFilter, ItemView};
 use mnemosyne_core::work::state::ItemState;
 use serde_json::{Value, json};
 
@@ -115,18 +116,18 @@ async fn show_item(handle: &Handle, item: ItemId, as_json: bool) -> Result<Exit,
     let outputs = match &detail.outputs {
         None => Value::Null,
         Some(payload) => {
-            let bytes = match payload {
-                Payload::Inline(bytes) => bytes.to_vec(),
-                Payload::Blob(blob) => handle.blob(blob.hash).await?,
-            };
+            let bytes = attempts::bytes_of(handle, payload).await?;
             serde_json::from_slice(&bytes).map_err(|error| Failure::unavailable(format!("outputs: {error}")))?
         }
     };
     if as_json {
-        json(&detail_json(&detail, outputs));
+        let mut value = detail_json(&detail, outputs);
+        value["history"] = attempts::history_json(handle, &detail.history).await?;
+        json(&value);
         return Ok(Exit::Success);
     }
     print(&detail, &outputs);
+    attempts::print_answer(handle, &detail.history).await?;
     Ok(Exit::Success)
 }
 
@@ -142,22 +143,11 @@ fn detail_json(detail: &ItemDetail, outputs: Value) -> Value {
     value["key"] = json!(detail.key);
     value["namespace"] = json!(detail.namespace);
     value["soft_fail"] = json!(detail.item.soft_fail);
-    value["history"] = detail.history.iter().map(attempt_json).collect::<Vec<_>>().into();
     value["completion"] = match detail.completion {
         None => Value::Null,
         Some(done) => json!({ "token": done.token, "attempt": done.attempt, "at": done.at }),
     };
     value
-}
-
-fn attempt_json(attempt: &AttemptView) -> Value {
-    json!({
-        "attempt": attempt.attempt, "token": attempt.token, "node": attempt.node.to_string(),
-        "agent": attempt.agent, "session": attempt.session.to_string(), "granted_at": attempt.granted_at,
-        "started_at": attempt.started_at, "ended_at": attempt.ended_at,
-        "outcome": attempt.outcome.map(|outcome| outcome.to_string()),
-        "counts": attempt.outcome.map(|outcome| outcome.spends_attempt()), "message": attempt.message,
-    })
 }
 
 fn print(detail: &ItemDetail, outputs: &Value) {
@@ -193,21 +183,7 @@ fn print(detail: &ItemDetail, outputs: &Value) {
             need.state
         ));
     }
-    for attempt in &detail.history {
-        let outcome = attempt.outcome.map_or("runs".to_owned(), |outcome| outcome.to_string());
-        let took = match (attempt.started_at, attempt.ended_at) {
-            (Some(start), Some(end)) => format!(" after {}", end.since(start)),
-            _ => String::new(),
-        };
-        let agent = attempt.agent.as_ref().map_or(String::new(), |agent| format!(" by {}", shown(agent)));
-        line(format!(
-            "attempt {:<2} {outcome}{took} on {}{agent} (token {})",
-            attempt.attempt, attempt.node, attempt.token
-        ));
-        for message in attempt.message.iter().flat_map(|message| message.lines()) {
-            line(format!("           {}", shown(message)));
-        }
-    }
+    detail.history.iter().for_each(attempts::print);
     if !outputs.is_null() {
         line(format!("outputs    {outputs}"));
     }

@@ -48,7 +48,9 @@ fn json_has_the_names_that_stay() {
     }
     assert_eq!(detail["outputs"], json!({ "x": 5 }));
     let attempt = &detail["history"][0];
-    for name in ["attempt", "token", "node", "agent", "session", "started_at", "ended_at", "outcome"] {
+    for name in
+        ["attempt", "token", "node", "agent", "session", "node_session", "started_at", "ended_at", "outcome"]
+    {
         assert!(attempt.get(name).is_some(), "an attempt has {name}");
     }
     assert_eq!((&attempt["attempt"], &attempt["outcome"]), (&json!(1), &json!("succeeded")));

@@ -10,6 +10,7 @@ mod bad_input;
 mod cancelling;
 mod continuing;
 mod damage;
+mod dialects;
 mod everything_killed;
 mod failing_disk;
 mod full_disk;

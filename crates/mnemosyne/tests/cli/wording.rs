@@ -598,3 +598,34 @@ fn a_folder_gets_its_configuration_once() {
     = 0
     "#);
 }
+
+#[test]
+fn agents_that_are_installed_are_found_and_defined() {
+    let scene = Scene::new();
+    std::fs::create_dir(scene.path().join("bin")).expect("a new folder");
+    for program in ["claude", "gemini", "unknown-agent"] {
+        scene.write(&format!("bin/{program}"), "");
+    }
+    let mut command = scene.command(["init"]);
+    command.env("PATH", scene.path().join("bin"));
+    insta::assert_snapshot!(settled(&scene, &scene.start(command).wait().exits(0).stderr), @"found claude, gemini");
+    insta::assert_snapshot!(scene.read("mnemosyne.toml"), @r#"
+    # Configuration of mnemosyne. `mnemosyne config show` prints every setting with its value.
+
+    [orchestration.scaling.executor]
+    max_pool_size = 4  # executors at the same time
+
+    [agents.claude]
+    preset = "claude-code"
+    # args = ["--permission-mode", "acceptEdits"]  # nobody is there to be asked: say what it may do
+
+    [agents.gemini]
+    preset = "gemini"
+    # args = ["--approval-mode", "auto_edit"]  # nobody is there to be asked: say what it may do
+    "#);
+    insta::assert_snapshot!(whole(&scene, "config check"), @r#"
+    $ mnemosyne config check
+    FOLDER/mnemosyne.toml: no errors
+    = 0
+    "#);
+}

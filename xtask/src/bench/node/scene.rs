@@ -52,7 +52,7 @@ pub(super) fn submission(name: &str, items: u32) -> Result<Submission> {
         each: None,
         outputs_schema: None,
     };
-    let context = RunContext { base_dir: "/".to_owned(), env: Default::default() };
+    let context = RunContext { base_dir: "/".to_owned(), ..RunContext::default() };
     let encode =
         |bytes: Result<Vec<u8>, postcard::Error>| Ok::<_, anyhow::Error>(Payload::Inline(bytes?.into()));
     let task = encode(postcard::to_stdvec(&task))?;

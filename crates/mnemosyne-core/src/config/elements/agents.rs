@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::elements::Validation;
+use crate::config::elements::{Preset, Validation};
 use crate::plan::AgentOffer;
 use crate::role::AgentRole;
-use crate::text::{Shape, TextRule, Word, join, name, nearest};
+use crate::text::{Node, Shape, TextRule, Word, join, name, nearest};
 
 const NAME: Shape = Shape::Text(TextRule { noun: "a name", min: 1, max: 200 });
 const ARGUMENT: Shape = Shape::Text(TextRule { noun: "an argument", min: 0, max: 1 << 20 });
@@ -13,7 +13,9 @@ const ARGV: Shape = Shape::List { of: &ARGUMENT, min: 1, max: 1_000 };
 const CAPABILITY: Shape = Shape::Scalar(TextRule { noun: "a word", min: 1, max: 200 });
 const WORD_OR_LIST: Shape = Shape::Either(&[CAPABILITY, Shape::List { of: &CAPABILITY, min: 1, max: 64 }]);
 /// What an argument of a command may stand for.
-const PLACEHOLDERS: [&str; 3] = ["prompt", "session", "prompt_file"];
+const PLACEHOLDERS: [&str; 4] = ["prompt", "session", "prompt_file", ARGS];
+/// What `args` stand for; an argument of its own.
+const ARGS: &str = "args";
 const ROLES: &[Word] = &[
     Word { name: "orchestrator", doc: "Coordinates." },
     Word { name: "optimizer", doc: "Prepares the context of an attempt." },
@@ -56,6 +58,22 @@ words! {
 }
 
 words! {
+    /// How the output of a program is read.
+    Dialect {
+        /// Not at all: the exit code decides.
+        Plain = "plain",
+        /// JSON lines of Claude Code.
+        ClaudeCode = "claude-code",
+        /// JSON lines of Codex.
+        Codex = "codex",
+        /// JSON lines of Gemini CLI.
+        Gemini = "gemini",
+        /// JSON lines of opencode.
+        Opencode = "opencode",
+    }
+}
+
+words! {
     /// Where the cost of an attempt is read.
     CostSource {
         /// Nowhere; asking for a budget is then an error.
@@ -70,14 +88,20 @@ words! {
 element! {
     /// The definition of an agent.
     AgentDefinition ("an agent") {
+        /// A ready-made definition, over which the other keys go.
+        preset: Option<Preset> = None, Shape::Word(Preset::WORDS);
         /// How it is run.
         kind: AgentKind = AgentKind::Cli, Shape::Word(AgentKind::WORDS);
         /// The pool it belongs to.
         role: AgentRole = AgentRole::Executor, Shape::Word(ROLES);
-        /// Program and arguments; {prompt}, {session} and {prompt_file} stand for values.
+        /// Program and arguments; {prompt}, {session}, {prompt_file} and {args} stand for values.
         command: Vec<String> = Vec::new(), ARGV;
-        /// Program and arguments that take up a session again.
+        /// Program and arguments that take up a session again; used only when its name is known.
         resume: Vec<String> = Vec::new(), ARGV;
+        /// Further arguments, in the place of {args}.
+        args: Vec<String> = Vec::new(), Shape::List { of: &ARGUMENT, min: 0, max: 1_000 };
+        /// How its output is read.
+        dialect: Dialect = Dialect::Plain, Shape::Word(Dialect::WORDS);
         /// How the prompt reaches it.
         prompt: PromptPassing = PromptPassing::Stdin, Shape::Word(PromptPassing::WORDS);
         /// Account whose limits it shares with others.
@@ -95,6 +119,33 @@ element! {
 }
 
 impl AgentDefinition {
+    /// A definition out of a tree whose shape has been checked.
+    pub(crate) fn read(node: &Node) -> Self {
+        let mut agent = Self::default();
+        agent.overlay(Some(node));
+        let Some(preset) = agent.preset else { return agent };
+        agent = preset.definition();
+        agent.overlay(Some(node));
+        // A program of one's own would not be the one that goes on.
+        if node.get("command").is_some() && node.get("resume").is_none() {
+            agent.resume.clear();
+        }
+        agent
+    }
+
+    /// `command` or `resume` with `args` in their place.
+    #[must_use]
+    pub fn argv(&self, template: &[String]) -> Vec<String> {
+        let mut argv = Vec::with_capacity(template.len() + self.args.len());
+        for argument in template {
+            match argument.as_str() {
+                "{args}" => argv.extend_from_slice(&self.args),
+                _ => argv.push(argument.clone()),
+            }
+        }
+        argv
+    }
+
     /// The agent as plans are checked against it.
     #[must_use]
     pub fn offer(&self, name: &str) -> AgentOffer {
@@ -157,12 +208,41 @@ impl AgentDefinition {
                 validation.fail("command", &message, &format!("set prompt = \"{way}\""));
             }
         }
+        self.validate_kind(validation);
+        self.validate_args(validation);
         if !self.resume.is_empty() && !has(&self.resume, "session") {
             validation.fail(
                 "resume",
                 "has no argument {session}, so it could not know which one",
                 "put \"{session}\" into it",
             );
+        }
+    }
+
+    fn validate_kind(&self, validation: &mut Validation<'_>) {
+        if self.kind == AgentKind::Cli {
+            return;
+        }
+        let message = format!("does not fit: it is for kind `cli`, not `{}`", self.kind.as_str());
+        if self.preset.is_some() {
+            validation.fail("preset", &message, "remove it, or the key `kind`");
+        } else if self.dialect != Dialect::Plain {
+            validation.fail("dialect", &message, "remove it, or the key `kind`");
+        }
+    }
+
+    fn validate_args(&self, validation: &mut Validation<'_>) {
+        for (key, argv) in [("command", &self.command), ("resume", &self.resume)] {
+            let part =
+                |argument: &&String| **argument != "{args}" && placeholders(argument).any(|word| word == ARGS);
+            if let Some(argument) = argv.iter().find(part) {
+                let message = format!("has {{args}} within the argument {}", name(argument));
+                validation.fail(key, &message, "make it an argument of its own: \"{args}\"");
+            }
+        }
+        if !self.args.is_empty() && !self.command.iter().any(|argument| argument == "{args}") {
+            let help = "put \"{args}\" into `command`, or write them there";
+            validation.fail("args", "have no place: `command` has no argument {args}", help);
         }
     }
 }

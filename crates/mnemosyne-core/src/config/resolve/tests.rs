@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::Bytes;
-use crate::config::elements::{DashboardType, PromptPassing};
+use crate::config::elements::{DashboardType, Dialect, PromptPassing};
 use crate::role::AgentRole;
 use crate::time::Span;
 
@@ -184,7 +184,7 @@ command = "claude -p"
        |
     10 | command = "claude -p"
        |           ^^^^^^^^^^^
-       = help: Program and arguments; {prompt}, {session} and {prompt_file} stand for values.
+       = help: Program and arguments; {prompt}, {session}, {prompt_file} and {args} stand for values.
 
     error[config/wrong-type]: `scheduling.retention` must be a duration; "soon" is not one: a number is missing before the unit
      --> environment MNEMOSYNE__SCHEDULING__RETENTION
@@ -253,6 +253,100 @@ kind = "acp"
     8 | [agents.b]
       |         ^
       = help: add command = ["program", "argument"]
+    "#);
+}
+
+#[test]
+fn a_ready_made_definition_is_enough_and_own_keys_go_over_it() {
+    let file = "[agents.claude]\npreset = 'claude-code'\nargs = ['--model', 'opus']\n\
+                [agents.c2]\npreset = 'codex'\ncommand = ['wrapped', '{args}', '-']\nrole = 'reviewer'\n";
+    let environment = [("MNEMOSYNE__AGENTS__G__PRESET", "gemini"), ("MNEMOSYNE__AGENTS__G__ENV_ALLOW", "[]")];
+    let resolved = with(file, &environment, &[]).unwrap_or_else(|report| panic!("{report}"));
+    let agents = &resolved.settings.agents;
+    let claude = &agents["claude"];
+    assert_eq!(claude.dialect, Dialect::ClaudeCode);
+    assert_eq!(
+        claude.argv(&claude.resume).join(" "),
+        "claude -p --output-format stream-json --verbose --resume {session} --model opus"
+    );
+    assert!(claude.env_allow.contains(&"ANTHROPIC_*".to_owned()));
+    let codex = &agents["c2"];
+    assert_eq!((codex.argv(&codex.command).join(" "), codex.dialect), ("wrapped -".to_owned(), Dialect::Codex));
+    assert!(codex.resume.is_empty(), "nobody knows how a program of one's own goes on");
+    assert_eq!(codex.role, AgentRole::Reviewer);
+    assert_eq!((agents["g"].dialect, agents["g"].env_allow.len()), (Dialect::Gemini, 0));
+    assert_eq!(resolved.origins.of_setting("agents.claude.command").to_string(), "mnemosyne.toml:2");
+    assert_eq!(resolved.origins.of_setting("agents.c2.command").to_string(), "mnemosyne.toml:6");
+    assert_eq!(resolved.origins.of_setting("agents.claude.prompt"), Origin::Default);
+    let of_g = resolved.origins.of_setting("agents.g.command").to_string();
+    assert_eq!(of_g, "environment MNEMOSYNE__AGENTS__G__PRESET");
+}
+
+#[test]
+fn a_ready_made_definition_that_does_not_fit_is_said_with_its_place() {
+    insta::assert_snapshot!(refused(
+        r#"[agents.a]
+preset = "claude-cod"
+[agents.b]
+command = ["x"]
+dialect = "claude"
+"#,
+        &[]
+    ), @r#"
+    error[config/unknown-word]: `agents.a.preset` must be one of `claude-code`, `codex`, `gemini`, `opencode`, not "claude-cod"
+     --> mnemosyne.toml:2:10
+      |
+    2 | preset = "claude-cod"
+      |          ^^^^^^^^^^^^
+      = help: did you mean `claude-code`?
+
+    error[config/unknown-word]: `agents.b.dialect` must be one of `plain`, `claude-code`, `codex`, `gemini`, `opencode`, not "claude"
+     --> mnemosyne.toml:5:11
+      |
+    5 | dialect = "claude"
+      |           ^^^^^^^^
+      = help: did you mean `claude-code`?
+    "#);
+    insta::assert_snapshot!(refused(
+        r#"[agents.a]
+preset = "codex"
+kind = "acp"
+[agents.b]
+preset = "gemini"
+prompt = "arg"
+[agents.c]
+command = ["x", "-{args}"]
+args = ["y"]
+"#,
+        &[]
+    ), @r#"
+    error[config/contradiction]: `agents.a.preset` does not fit: it is for kind `cli`, not `acp`
+     --> mnemosyne.toml:2:1
+      |
+    2 | preset = "codex"
+      | ^^^^^^
+      = help: remove it, or the key `kind`
+
+    error[config/contradiction]: `agents.b.command` has no argument {prompt}, though prompt = "arg"
+     --> mnemosyne.toml:5:1
+      |
+    5 | preset = "gemini"
+      | ^^^^^^
+      = help: put "{prompt}" where the program expects it
+
+    error[config/contradiction]: `agents.c.command` has {args} within the argument `-{args}`
+     --> mnemosyne.toml:8:1
+      |
+    8 | command = ["x", "-{args}"]
+      | ^^^^^^^
+      = help: make it an argument of its own: "{args}"
+
+    error[config/contradiction]: `agents.c.args` have no place: `command` has no argument {args}
+     --> mnemosyne.toml:9:1
+      |
+    9 | args = ["y"]
+      | ^^^^
+      = help: put "{args}" into `command`, or write them there
     "#);
 }
 

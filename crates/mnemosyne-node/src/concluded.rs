@@ -1,0 +1,132 @@
+//! What an attempt of a headless agent has come to: the end of its process,
+//! read together with what it printed.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use mnemosyne_agents::dialect::{Before, Concluded, conclude};
+use mnemosyne_agents::{Conclusion, Ending, Exit, Verdict};
+use mnemosyne_core::config::elements::Dialect;
+use mnemosyne_core::inbox::{Ask, QuestionKind};
+use mnemosyne_core::time::Span;
+use mnemosyne_core::view::Order;
+use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault};
+use mnemosyne_core::work::payload::Payload;
+use mnemosyne_core::work::report::AttemptReport;
+
+use crate::definition::{AgentDefinition, CliAgent};
+use crate::fault::{in_full, passing};
+use crate::process::ProcessRunner;
+use crate::runner::Ended;
+use crate::stores::PayloadError;
+
+impl ProcessRunner {
+    /// What an attempt has come to, and what is to be recorded of it; an error
+    /// when that cannot be said before there is room on the disk.
+    pub(crate) async fn ended(&self, order: &Order, dir: &Path, exit: &Exit) -> io::Result<Ended> {
+        let Some(agent) = self.agent_of(order) else {
+            return Ok(self.result_of_exit(order, dir, exit)?.into());
+        };
+        let record = match exit {
+            Exit::Finished(record) => Some(record.clone()),
+            Exit::NotStarted { .. } | Exit::Lost { .. } => None,
+        };
+        let before =
+            if agent.goes_on(order) { Before { usage: order.resume_used.clone() } } else { Before::default() };
+        let ended_by_itself =
+            record.as_ref().is_some_and(|record| matches!(record.ending, Ending::ByItself { .. }));
+        let (folder, dialect) = (dir.to_owned(), agent.dialect);
+        // As much may have been printed as somebody wanted to keep.
+        let read = tokio::task::spawn_blocking(move || conclude(&folder, dialect, before, record.as_ref()));
+        let Concluded { conclusion, transcript } = read.await.map_err(io::Error::other)??;
+        // A stop or a limit goes before what the agent says; without a dialect it says nothing.
+        let result = if ended_by_itself && agent.dialect != Dialect::Plain {
+            self.result_of_turn(order, dir, &conclusion)?
+        } else {
+            self.result_of_exit(order, dir, exit)?
+        };
+        let report = self.report(conclusion, &transcript)?;
+        Ok(Ended { result, report: (report != AttemptReport::default()).then(|| Box::new(report)) })
+    }
+
+    /// The agent of an attempt, if it is a program that is called with a prompt.
+    fn agent_of(&self, order: &Order) -> Option<&CliAgent> {
+        match self.options.agents.get(order.agent.as_deref()?)? {
+            AgentDefinition::Cli(agent) => Some(agent),
+        }
+    }
+
+    /// What the turn of an agent means for the attempt.
+    fn result_of_turn(&self, order: &Order, dir: &Path, conclusion: &Conclusion) -> io::Result<AttemptResult> {
+        let message = conclusion.message.as_str();
+        let failed = |fault| AttemptResult::Failed { fault, message: message.into() };
+        let again = |cause| AttemptResult::Requeue { cause, message: message.into(), after: None };
+        Ok(match conclusion.verdict {
+            // Its outputs decide.
+            Verdict::Done => self.collect(order, dir)?,
+            Verdict::Denied => {
+                // What it left may be good enough for a human.
+                let left = self.collect(order, dir)?;
+                let AttemptResult::Succeeded { outputs } = left else { return Ok(failed(Fault::Denied)) };
+                blocked(QuestionKind::Denied, message, outputs)
+            }
+            Verdict::Budget => blocked(QuestionKind::Budget, message, None),
+            // A token may just have been renewed; twice is no accident.
+            Verdict::Login if again_because_of(order, Cause::Login) => {
+                blocked(QuestionKind::Login, message, None)
+            }
+            Verdict::Login => again(Cause::Login),
+            Verdict::Refused => failed(Fault::Refused),
+            Verdict::TooLong => failed(Fault::TooLong),
+            Verdict::Failed => failed(Fault::Agent),
+            Verdict::Throttled { after } | Verdict::Overloaded { after } => {
+                let span = |after: Duration| u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+                let after = after.map(|after| Span::from_millis(span(after)));
+                AttemptResult::Requeue { cause: Cause::Throttled, message: message.into(), after }
+            }
+            Verdict::Unreachable => again(Cause::Unreachable),
+            Verdict::SessionUnknown | Verdict::SessionInUse => again(Cause::SessionLost),
+            Verdict::Interrupted => again(Cause::Interrupted),
+        })
+    }
+
+    fn report(&self, conclusion: Conclusion, transcript: &[u8]) -> io::Result<AttemptReport> {
+        let mut report = AttemptReport {
+            agent_session: conclusion.session.map(Into::into),
+            usage: conclusion.usage,
+            ..AttemptReport::default()
+        };
+        if let Some(answer) = conclusion.answer {
+            report.answer = stored(self.payloads.put(answer.into_bytes()), "the answer")?;
+        }
+        if !transcript.is_empty() {
+            report.transcript = stored(self.payloads.put_blob(transcript), "the transcript")?;
+        }
+        Ok(report)
+    }
+}
+
+/// A question about an agent that cannot go on without a human.
+fn blocked(kind: QuestionKind, text: &str, outputs: Option<Payload>) -> AttemptResult {
+    AttemptResult::Blocked(Box::new(Ask { kind, text: text.into(), outputs, ..Ask::default() }))
+}
+
+/// Whether the latest attempt of the item ended for the same reason.
+fn again_because_of(order: &Order, cause: Cause) -> bool {
+    order.last_error.as_ref().is_some_and(|error| error.starts_with(&cause.to_string()))
+}
+
+/// What was stored, or nothing when it never will be: it is worth less than the work.
+fn stored<T>(stored: Result<T, PayloadError>, what: &str) -> io::Result<Option<T>> {
+    match stored {
+        Ok(stored) => Ok(Some(stored)),
+        Err(error) => match passing(&error) {
+            Some(error) => Err(error),
+            None => {
+                tracing::warn!(error = in_full(&error), "{what} of an attempt cannot be stored");
+                Ok(None)
+            }
+        },
+    }
+}
