@@ -44,6 +44,9 @@ const DIALECTS: [&str; 5] = [
 ];
 const CONFIG: &str = "[orchestration.scaling]\nenabled = true\n[orchestration.scaling.executor]\nmax_pool_size = 8\n\
                       [node]\nslots = { executor = 2 }\n[agents.claude]\nkind = \"cli\"\ncommand = [\"claude\"]\n";
+const STREAM: &str = "data: {\"id\":\"1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\r\n\r\n: ping\n\n\
+                      data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3}}\n\n\
+                      data: [DONE]\n\n";
 
 fn main() -> std::io::Result<()> {
     for (name, bytes) in
@@ -71,6 +74,7 @@ fn main() -> std::io::Result<()> {
         let length = u32::try_from(payload.len()).expect("small").to_le_bytes();
         write("control", &format!("request-{number}"), &[&length[..], &payload].concat())?;
     }
+    write("chat", "stream", format!("\x05\x09\x01\x40\x03\x07\x02\x20{STREAM}").as_bytes())?;
     write("log_damage", "one-bit", &[1, 0, 0, 1, 4])?;
     write("log_damage", "cut", &[2, 1, 0, 9, 0])?;
     write("log_records", "purge", &[4, 9, 0, 0, 0, 0, 0, 0, 0])?;

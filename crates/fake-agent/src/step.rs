@@ -157,7 +157,9 @@ pub(crate) fn parse_script(arguments: &[String]) -> Result<Vec<Step>, String> {
 
 /// The text of `--help`.
 pub(crate) fn help() -> String {
-    let mut text = "fake-agent STEP…: does one step after the other, then exits with 0\n\n".to_owned();
+    let mut text = "fake-agent STEP…: does one step after the other, then exits with 0\n\
+                    fake-agent endpoint [--script FILE|JSON] [--port N]: a scripted endpoint of a model\n\n"
+        .to_owned();
     for (form, meaning) in FORMS {
         text.push_str(&format!("  {form:<48} {meaning}\n"));
     }

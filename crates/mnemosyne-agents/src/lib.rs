@@ -17,6 +17,7 @@
 //! attempt is worth, when to retry, or which agent to choose.
 
 pub mod attempt;
+pub mod chat;
 pub mod collect;
 pub mod conclusion;
 pub mod dialect;
@@ -36,6 +37,7 @@ pub use conclusion::{Conclusion, Verdict};
 pub use escape::escape_control;
 pub use folder::item_folder;
 pub use output::reader::{BoundedOutput, Chunk, OutputReader};
+pub use output::writer::BoundedWriter;
 pub use output::{OutputLimits, Stream, StreamTotals};
 pub use process::cookie::{COOKIE_VARIABLE, find_cookie, sweep_cookie};
 pub use process::identity::ShimIdentity;

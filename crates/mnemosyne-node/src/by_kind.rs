@@ -6,8 +6,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use mnemosyne_core::view::Order;
 
+use crate::definition::AgentDefinition;
 use crate::desk::Desk;
 use crate::expand::{Planner, with_children};
+use crate::http::HttpRunner;
 use crate::process::{OutputsBefore, ProcessOptions, ProcessRunner};
 use crate::review::ReviewRunner;
 use crate::runner::{Ended, Report, Runner, Stop};
@@ -16,7 +18,9 @@ use crate::stores::Payloads;
 /// Runs commands, agents of every kind, and reviews.
 #[derive(Clone)]
 pub(crate) struct ByKind {
+    options: Arc<ProcessOptions>,
     processes: ProcessRunner,
+    http: HttpRunner,
     payloads: Payloads,
     outputs: Arc<dyn OutputsBefore>,
     planner: Planner,
@@ -30,9 +34,13 @@ impl ByKind {
         desk: Desk,
     ) -> Self {
         let planner = Arc::clone(&options.planner);
+        let options = Arc::new(options);
+        let processes = ProcessRunner::new(Arc::clone(&options), payloads.clone(), Arc::clone(&outputs), desk);
         Self {
             planner,
-            processes: ProcessRunner::new(options, payloads.clone(), Arc::clone(&outputs), desk),
+            http: HttpRunner::new(Arc::clone(&options), payloads.clone(), Arc::clone(&outputs)),
+            processes,
+            options,
             payloads,
             outputs,
         }
@@ -40,7 +48,14 @@ impl ByKind {
 
     /// Runs the work of an item by the kind of its agent.
     fn work(&self, order: Order, stop: Stop, report: Report) -> BoxFuture<'static, Ended> {
-        self.processes.run(order, stop, report)
+        let agent = order.agent.as_deref().and_then(|name| self.options.agents.get(name));
+        match agent {
+            Some(AgentDefinition::Http(agent)) if !self.has_shim(&order) => {
+                let folder = self.processes.folder_of(&order);
+                self.http.run(agent.clone(), order, folder, stop, report)
+            }
+            _ => self.processes.run(order, stop, report),
+        }
     }
 
     fn reviews(&self) -> ReviewRunner {
@@ -50,6 +65,11 @@ impl ByKind {
             outputs: Arc::clone(&self.outputs),
             processes: self.processes.clone(),
         }
+    }
+
+    /// Whether an attempt was given to a shim, whatever its agent is called today.
+    fn has_shim(&self, order: &Order) -> bool {
+        order.adopted && self.processes.folder_of(order).join(mnemosyne_agents::attempt::SPEC_FILE).exists()
     }
 }
 

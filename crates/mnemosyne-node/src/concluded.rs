@@ -3,23 +3,24 @@
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use mnemosyne_agents::dialect::{Before, Concluded, conclude};
 use mnemosyne_agents::{Conclusion, Ending, Exit, Verdict};
 use mnemosyne_core::config::elements::Dialect;
 use mnemosyne_core::inbox::{Ask, QuestionKind};
-use mnemosyne_core::time::Span;
 use mnemosyne_core::view::Order;
-use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault};
+use mnemosyne_core::work::attempt::{AttemptResult, Fault};
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::report::AttemptReport;
 
 use crate::definition::{AgentDefinition, CliAgent};
 use crate::fault::{in_full, passing};
+use crate::launch::OUTPUTS_FILE;
+use crate::outputs;
 use crate::process::ProcessRunner;
 use crate::runner::Ended;
 use crate::stores::PayloadError;
+use crate::worth::worth;
 
 impl ProcessRunner {
     /// What an attempt has come to, and what is to be recorded of it; an error
@@ -54,40 +55,34 @@ impl ProcessRunner {
     fn agent_of(&self, order: &Order) -> Option<&CliAgent> {
         match self.options.agents.get(order.agent.as_deref()?)? {
             AgentDefinition::Cli(agent) => Some(agent),
+            AgentDefinition::Http(_) => None,
         }
     }
 
     /// What the turn of an agent means for the attempt.
     fn result_of_turn(&self, order: &Order, dir: &Path, conclusion: &Conclusion) -> io::Result<AttemptResult> {
-        let message = conclusion.message.as_str();
-        let failed = |fault| AttemptResult::Failed { fault, message: message.into() };
-        let again = |cause| AttemptResult::Requeue { cause, message: message.into(), after: None };
         Ok(match conclusion.verdict {
-            // Its outputs decide.
-            Verdict::Done => self.collect(order, dir)?,
-            Verdict::Denied => {
-                // What it left may be good enough for a human.
-                let left = self.collect(order, dir)?;
-                let AttemptResult::Succeeded { outputs } = left else { return Ok(failed(Fault::Denied)) };
-                blocked(QuestionKind::Denied, message, outputs)
-            }
-            Verdict::Budget => blocked(QuestionKind::Budget, message, None),
-            // A token may just have been renewed; twice is no accident.
-            Verdict::Login if again_because_of(order, Cause::Login) => {
-                blocked(QuestionKind::Login, message, None)
-            }
-            Verdict::Login => again(Cause::Login),
-            Verdict::Refused => failed(Fault::Refused),
-            Verdict::TooLong => failed(Fault::TooLong),
-            Verdict::Failed => failed(Fault::Agent),
-            Verdict::Throttled { after } | Verdict::Overloaded { after } => {
-                let span = |after: Duration| u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-                let after = after.map(|after| Span::from_millis(span(after)));
-                AttemptResult::Requeue { cause: Cause::Throttled, message: message.into(), after }
-            }
-            Verdict::Unreachable => again(Cause::Unreachable),
-            Verdict::SessionUnknown | Verdict::SessionInUse => again(Cause::SessionLost),
-            Verdict::Interrupted => again(Cause::Interrupted),
+            Verdict::Done => self.collect_or_read(order, dir, conclusion)?,
+            // What it left may be good enough for a human.
+            Verdict::Denied => match self.collect_or_read(order, dir, conclusion)? {
+                AttemptResult::Succeeded { outputs } => denied(&conclusion.message, outputs),
+                _ => worth(conclusion, order),
+            },
+            _ => worth(conclusion, order),
+        })
+    }
+
+    /// The outputs that an agent wrote into its file, or, where there is no
+    /// such file, those in what it said last.
+    fn collect_or_read(&self, order: &Order, dir: &Path, conclusion: &Conclusion) -> io::Result<AttemptResult> {
+        let written = dir.join(OUTPUTS_FILE).symlink_metadata().is_ok();
+        let (false, Some(answer)) = (written, &conclusion.answer) else {
+            return self.collect(order, dir);
+        };
+        let read = outputs::of(order, answer, &self.payloads, self.options.outputs_bytes_max);
+        read.or_else(|error| match passing(&error) {
+            Some(error) => Err(error),
+            None => Ok(AttemptResult::Failed { fault: Fault::Outputs, message: in_full(&error).into() }),
         })
     }
 
@@ -107,14 +102,9 @@ impl ProcessRunner {
     }
 }
 
-/// A question about an agent that cannot go on without a human.
-fn blocked(kind: QuestionKind, text: &str, outputs: Option<Payload>) -> AttemptResult {
+fn denied(text: &str, outputs: Option<Payload>) -> AttemptResult {
+    let kind = QuestionKind::Denied;
     AttemptResult::Blocked(Box::new(Ask { kind, text: text.into(), outputs, ..Ask::default() }))
-}
-
-/// Whether the latest attempt of the item ended for the same reason.
-fn again_because_of(order: &Order, cause: Cause) -> bool {
-    order.last_error.as_ref().is_some_and(|error| error.starts_with(&cause.to_string()))
 }
 
 /// What was stored, or nothing when it never will be: it is worth less than the work.

@@ -2,12 +2,34 @@
 
 use mnemosyne_core::config::elements::Dialect;
 use mnemosyne_core::view::Order;
+use std::collections::BTreeMap;
 
 /// The definition of an agent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum AgentDefinition {
     /// A program that is called once for each attempt.
     Cli(CliAgent),
+    /// A chat endpoint that is asked once for each attempt.
+    Http(HttpAgent),
+}
+
+/// An agent of kind `http`: an endpoint that speaks OpenAI chat completions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HttpAgent {
+    /// Its address, without `/chat/completions`.
+    pub base_url: String,
+    /// The model that is asked for.
+    pub model: String,
+    /// The instruction before every prompt.
+    pub system: Option<String>,
+    /// How much chance there is in the answers.
+    pub temperature: Option<f64>,
+    /// Tokens that an answer may have.
+    pub max_tokens: Option<u32>,
+    /// The environment variable of this process that holds the key.
+    pub api_key_env: Option<String>,
+    /// Further headers, each with the environment variable of this process that holds its value.
+    pub headers_env: BTreeMap<String, String>,
 }
 
 /// An agent of kind `cli`: a program that is called once for each attempt.

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use mnemosyne_core::command::Command;
 use mnemosyne_core::id::{FencingToken, ItemId};
 use mnemosyne_core::view::Order;
+use mnemosyne_core::work::attempt::AttemptResult;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -33,11 +34,11 @@ pub(crate) async fn execute(
     mut instructions: mpsc::UnboundedReceiver<Instruction>,
 ) {
     let mut attempts: BTreeMap<FencingToken, watch::Sender<StopKind>> = BTreeMap::new();
-    let mut tasks: JoinSet<FencingToken> = JoinSet::new();
+    let mut tasks: JoinSet<Followed> = JoinSet::new();
     loop {
         let instruction = tokio::select! {
             Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
-                if let Ok(token) = ended {
+                if let Ok(Followed { token, .. }) = ended {
                     attempts.remove(&token);
                 }
                 continue;
@@ -63,8 +64,10 @@ pub(crate) async fn execute(
             }
             Some(Instruction::Shutdown(kind, done)) => {
                 attempts.values().for_each(|stop| urge(stop, kind));
-                let handed_over = attempts.values().filter(|stop| *stop.borrow() == StopKind::HandOver).count();
-                while tasks.join_next().await.is_some() {}
+                let mut handed_over = 0;
+                while let Some(ended) = tasks.join_next().await {
+                    handed_over += usize::from(ended.is_ok_and(|followed| followed.goes_on));
+                }
                 // The node waits for it, unless it has been killed.
                 let _ = done.send(handed_over);
                 return;
@@ -84,6 +87,13 @@ fn urge(stop: &watch::Sender<StopKind>, kind: StopKind) {
     });
 }
 
+/// An attempt that this process has nothing to do with any more.
+struct Followed {
+    token: FencingToken,
+    /// It goes on without this process.
+    goes_on: bool,
+}
+
 /// An attempt that is under way.
 struct Attempt {
     item: ItemId,
@@ -95,22 +105,24 @@ struct Attempt {
 
 impl Attempt {
     /// Follows the attempt to its end and reports on it.
-    async fn follow(mut self, proposer: Proposer) -> FencingToken {
+    async fn follow(mut self, proposer: Proposer) -> Followed {
         let (item, token) = (self.item, self.token);
         let Ended { result, report } = tokio::select! {
             biased;
             ended = &mut self.run => ended,
             Ok(()) = self.has_started => {
                 if proposer.tell(Command::Started { item, token }).await.is_err() {
-                    return token;
+                    return Followed { token, goes_on: false };
                 }
                 self.run.await
             }
         };
-        // When the log takes nothing any more the next node finds the attempt on disk.
-        if *self.stop.borrow() != StopKind::HandOver {
+        // An attempt that was left to its shim is found by the next node; one that could not be left is over.
+        let goes_on = *self.stop.borrow() == StopKind::HandOver && result == AttemptResult::Stopped;
+        if !goes_on {
+            // When the log takes nothing any more, the next node finds the attempt on disk.
             let _ = proposer.tell(Command::Finished { item, token, result, report }).await;
         }
-        token
+        Followed { token, goes_on }
     }
 }

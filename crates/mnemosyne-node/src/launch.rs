@@ -47,6 +47,9 @@ pub(crate) enum LaunchError {
     /// The definition of the agent is not there.
     #[error("this node has no agent {0:?}")]
     UnknownAgent(String),
+    /// The definition of the agent is one of another kind.
+    #[error("the agent {0:?} is not a program any more")]
+    NotAProgram(String),
     /// A template cannot be filled in.
     #[error("in {place}: {problem}")]
     Template { place: &'static str, problem: String },
@@ -125,7 +128,9 @@ fn command(
             let name = order.agent.as_deref().unwrap_or_default();
             let definition =
                 around.agents.get(name).ok_or_else(|| LaunchError::UnknownAgent(name.to_owned()))?;
-            let AgentDefinition::Cli(agent) = definition;
+            let AgentDefinition::Cli(agent) = definition else {
+                return Err(LaunchError::NotAProgram(name.to_owned()));
+            };
             let mut prompt = expand(text, around.outputs, "prompt")?;
             if agent.goes_on(order) {
                 prompt.insert_str(0, GOING_ON);

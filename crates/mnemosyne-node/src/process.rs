@@ -94,12 +94,12 @@ impl Runner for ProcessRunner {
 
 impl ProcessRunner {
     pub(crate) fn new(
-        options: ProcessOptions,
+        options: Arc<ProcessOptions>,
         payloads: Payloads,
         outputs: Arc<dyn OutputsBefore>,
         desk: Desk,
     ) -> Self {
-        Self { options: Arc::new(options), payloads, outputs, desk }
+        Self { options, payloads, outputs, desk }
     }
 
     /// The folder of what an order is about: an attempt, or a part of one.

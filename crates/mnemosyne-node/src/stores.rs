@@ -212,7 +212,7 @@ impl Payloads {
         Ok(Payload::Blob(Box::new(self.put_blob(&bytes)?)))
     }
 
-    /// Makes bytes a blob, durably.
+    /// Makes bytes a blob, whatever their length; it is durable then.
     ///
     /// # Errors
     /// When it cannot be written.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mnemosyne_core::config::Settings;
 use mnemosyne_core::config::elements::{AgentDefinition as Setting, AgentKind, PromptPassing};
-use mnemosyne_node::{AgentDefinition, CliAgent, PromptBy};
+use mnemosyne_node::{AgentDefinition, CliAgent, HttpAgent, PromptBy};
 
 /// The agents that this version can run.
 pub(crate) fn definitions(settings: &Settings) -> BTreeMap<String, AgentDefinition> {
@@ -15,7 +15,8 @@ pub(crate) fn definitions(settings: &Settings) -> BTreeMap<String, AgentDefiniti
 fn definition(agent: &Setting) -> Option<AgentDefinition> {
     match agent.kind {
         AgentKind::Cli => Some(AgentDefinition::Cli(cli(agent))),
-        AgentKind::Acp | AgentKind::Http | AgentKind::Builtin => None,
+        AgentKind::Http => Some(AgentDefinition::Http(http(agent))),
+        AgentKind::Acp | AgentKind::Builtin => None,
     }
 }
 
@@ -30,5 +31,18 @@ fn cli(agent: &Setting) -> CliAgent {
             PromptPassing::File => PromptBy::File,
         },
         env_allow: agent.env_allow.clone(),
+    }
+}
+
+/// The settings were checked: an endpoint has an address and a model.
+fn http(agent: &Setting) -> HttpAgent {
+    HttpAgent {
+        base_url: agent.base_url.clone().unwrap_or_default(),
+        model: agent.model.clone().unwrap_or_default(),
+        system: agent.system.clone(),
+        temperature: agent.temperature,
+        max_tokens: agent.max_tokens,
+        api_key_env: agent.api_key_env.clone(),
+        headers_env: agent.headers_env.clone(),
     }
 }

@@ -82,7 +82,9 @@ struct Home {
 
 const HOMES: &[Home] = &[
     Home { library: "openraft", crates: &["mnemosyne-consensus"] },
+    Home { library: "hyper", crates: &["mnemosyne-agents"] },
     Home { library: "iroh", crates: &["mnemosyne-transport"] },
+    Home { library: "rustls", crates: &["mnemosyne-agents", "mnemosyne-transport"] },
     Home { library: "axum", crates: &["mnemosyne-api"] },
     Home { library: "ratatui", crates: &["mnemosyne-tui"] },
     Home { library: "opentelemetry", crates: &["mnemosyne-node"] },

@@ -67,7 +67,10 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
 }
 
 /// Puts `bytes` at `path` so that a reader sees the old content or the new, never a part.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// When the file cannot be written; then the old content is still there.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = temporary_beside(path);
     let written = create_private(&temporary)
         .and_then(|mut file| file.write_all(bytes))

@@ -14,7 +14,7 @@
 
 pub mod reader;
 mod segments;
-pub(crate) mod writer;
+pub mod writer;
 
 use serde::{Deserialize, Serialize};
 

@@ -15,7 +15,7 @@ const SEGMENTS_KEPT: usize = 2;
 /// Takes everything, keeps the beginning and the end, and never fails: what
 /// the disk refuses is counted and the stream goes on.
 #[derive(Debug)]
-pub(crate) struct BoundedWriter {
+pub struct BoundedWriter {
     dir: PathBuf,
     stream: Stream,
     limits: OutputLimits,
@@ -35,18 +35,20 @@ struct Open {
 
 impl BoundedWriter {
     /// A stream of which nothing is there yet; files are made when there is something to write.
-    pub(crate) fn new(dir: &Path, stream: Stream, limits: OutputLimits) -> Self {
+    #[must_use]
+    pub fn new(dir: &Path, stream: Stream, limits: OutputLimits) -> Self {
         let dir = dir.to_owned();
         Self { dir, stream, limits, totals: StreamTotals::default(), current: None, kept: Vec::new() }
     }
 
     /// What went through so far.
-    pub(crate) fn totals(&self) -> StreamTotals {
+    #[must_use]
+    pub fn totals(&self) -> StreamTotals {
         self.totals
     }
 
     /// Takes the next bytes of the stream.
-    pub(crate) fn write(&mut self, mut bytes: &[u8]) {
+    pub fn write(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let taken = self.write_some(bytes);
             bytes = bytes.get(taken..).unwrap_or_default();

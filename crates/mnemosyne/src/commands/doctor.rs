@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use clap::Args;
-use mnemosyne_core::config::elements::AgentKind;
+use mnemosyne_core::config::elements::{AgentDefinition, AgentKind};
 use mnemosyne_core::text::counted;
 use serde_json::json;
 
@@ -206,12 +206,26 @@ fn agents(around: &Surroundings) -> Vec<Finding> {
         findings.push(match agent.kind {
             AgentKind::Cli if is_runnable(program) => good("agent", format!("{name}: {program}")),
             AgentKind::Cli => bad("agent", format!("{name}: the program {program:?} was not found")),
+            AgentKind::Http => endpoint(name, agent),
             kind => {
                 bad("agent", format!("{name}: kind {} is not supported yet by this version", kind.as_str()))
             }
         });
     }
     findings
+}
+
+/// An endpoint is not asked, since that may cost money; but without its keys it would be in vain.
+fn endpoint(name: &str, agent: &AgentDefinition) -> Finding {
+    let variables = agent.api_key_env.iter().chain(agent.headers_env.values());
+    let missing = variables.into_iter().find(|variable| std::env::var_os(variable).is_none());
+    match missing {
+        Some(variable) => bad("agent", format!("{name}: {variable} is not set in this environment")),
+        None => {
+            let part = |part: &Option<String>| part.clone().unwrap_or_default();
+            good("agent", format!("{name}: {} at {}", part(&agent.model), part(&agent.base_url)))
+        }
+    }
 }
 
 fn is_runnable(program: &str) -> bool {

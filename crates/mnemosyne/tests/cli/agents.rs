@@ -117,7 +117,7 @@ fn what_is_no_schema_is_refused_before_anything_is_stored() {
 #[test]
 fn what_this_version_cannot_run_is_refused_with_a_way_out() {
     let scene = Scene::new();
-    let config = "[agents.far]\nkind = \"http\"\n\n[agents.inside]\nkind = \"builtin\"\n";
+    let config = "[agents.far]\nkind = \"builtin\"\n\n[agents.inside]\nkind = \"builtin\"\n";
     scene.write("mnemosyne.toml", config);
     let refused = |words: &str, said: &[&str]| {
         scene.write("plan.yaml", plan([("a", words)]));
@@ -130,7 +130,7 @@ fn what_this_version_cannot_run_is_refused_with_a_way_out() {
         assert!(!scene.data_dir().exists());
     };
     let unsupported =
-        "`a` would go to the agent `far`, which is of kind `http`: not supported yet by this version";
+        "`a` would go to the agent `far`, which is of kind `builtin`: not supported yet by this version";
     refused("prompt: hello, agent: far", &[unsupported, "plan.yaml:4:", "define an agent of kind `cli`"]);
     refused("prompt: hello", &["no agent is of a kind that this version runs", "plan.yaml:4:"]);
     let critic = "[agents.critic]\ncommand = [\"true\"]\nrole = \"reviewer\"\n";

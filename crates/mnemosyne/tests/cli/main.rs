@@ -11,6 +11,7 @@ mod cancelling;
 mod continuing;
 mod damage;
 mod dialects;
+mod endpoints;
 mod everything_killed;
 mod failing_disk;
 mod full_disk;

@@ -1,5 +1,7 @@
 //! `[agents.NAME]`: definitions of agents.
 
+mod endpoint;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::elements::{Preset, Validation};
@@ -41,7 +43,7 @@ impl AgentKind {
     /// Whether this version can run agents of this kind.
     #[must_use]
     pub fn is_run(self) -> bool {
-        self == Self::Cli
+        matches!(self, Self::Cli | Self::Http)
     }
 }
 
@@ -115,6 +117,23 @@ element! {
         env_allow: Vec<String> = Vec::new(), Shape::List { of: &NAME, min: 0, max: 1_000 };
         /// What it is for.
         description: Option<String> = None, Shape::Text(TextRule { noun: "a text", min: 0, max: 4_096 });
+        /// Address of an endpoint, without `/chat/completions`.
+        base_url: Option<String> = None, Shape::Text(TextRule { noun: "an address", min: 1, max: 2_048 });
+        /// Model that the endpoint is asked for.
+        model: Option<String> = None, NAME;
+        /// Environment variable of the node that holds the key of the endpoint.
+        api_key_env: Option<String> = None, NAME;
+        /// Instruction that the endpoint gets before every prompt.
+        system: Option<String> = None, Shape::Text(TextRule { noun: "a text", min: 1, max: 64 << 10 });
+        /// How much chance there is in the answers of the endpoint.
+        temperature: Option<f64> = None, Shape::Number { min: 0.0, max: 2.0 };
+        /// Tokens that an answer of the endpoint may have.
+        max_tokens: Option<u32> = None, Shape::Int { min: 1, max: 10_000_000 };
+        /// Further headers for the endpoint, each with the environment variable of the node that holds its value.
+        headers_env: BTreeMap<String, String> = BTreeMap::new(),
+            Shape::Map { noun: "header", of: &NAME, max: 32 };
+        /// Whether an endpoint on another machine may be asked without encryption.
+        plain_http: bool = false, Shape::Bool;
     }
 }
 
@@ -158,6 +177,7 @@ impl AgentDefinition {
     }
 
     pub(crate) fn validate(&self, validation: &mut Validation<'_>) {
+        self.validate_endpoint(validation);
         let is_process = matches!(self.kind, AgentKind::Cli | AgentKind::Acp);
         if is_process && self.command.is_empty() {
             let message = format!("is missing: an agent of kind `{}` is a program", self.kind.as_str());
