@@ -47,6 +47,16 @@ const CONFIG: &str = "[orchestration.scaling]\nenabled = true\n[orchestration.sc
 const STREAM: &str = "data: {\"id\":\"1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\r\n\r\n: ping\n\n\
                       data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3}}\n\n\
                       data: [DONE]\n\n";
+const ACP: &str = r#"{"id": 1, "result": {"protocolVersion": 1, "agentCapabilities": {"loadSession": true}, "authMethods": [{"id": "key"}]}}
+{"id": 4, "error": {"code": -32002, "message": "no", "data": {"status": 429, "retryAfter": 1}}}
+{"id": 3, "result": {"sessionId": "s", "models": {"currentModelId": "m"}}}
+{"method": "session/update", "params": {"sessionId": "s", "update": {"sessionUpdate": "agent_message_chunk", "messageId": "a", "content": {"type": "text", "text": "x"}}}}
+{"method": "session/update", "params": {"sessionId": "s", "update": {"sessionUpdate": "tool_call", "toolCallId": "t", "status": "completed"}}}
+{"method": "session/update", "params": {"sessionId": "s", "update": {"sessionUpdate": "usage_update", "cost": {"amount": 1.5, "currency": "USD"}}}}
+{"id": "p", "method": "session/request_permission", "params": {"toolCall": {"title": "ls", "rawInput": {}}, "options": [{"optionId": "a", "kind": "allow_once"}]}}
+{"id": 7, "method": "fs/read_text_file"}
+{"id": 5, "result": {"stopReason": "end_turn", "usage": {"inputTokens": 1}}}
+"#;
 
 fn main() -> std::io::Result<()> {
     for (name, bytes) in
@@ -62,6 +72,8 @@ fn main() -> std::io::Result<()> {
         let dialect = u8::try_from(number).expect("small");
         write("dialects", &format!("dialect-{number}"), &[&[dialect, 1, 60], text.as_bytes()].concat())?;
     }
+    write("acp", "turn", format!("\0{ACP}").as_bytes())?;
+    write("acp", "two-nodes", format!("\x02{}", ACP.replace("\n", "\nnext node\n")).as_bytes())?;
     let batches = story();
     write("commands", "story", &batches.concat())?;
     for (number, batch) in batches.iter().enumerate() {
@@ -111,7 +123,12 @@ fn story() -> Vec<Vec<u8>> {
     let [Reply::Submitted { run, .. }] = replies[..] else { panic!("{replies:?}") };
     let (item, token) = (ItemId { run, position: 0 }, FencingToken(2));
     next(vec![Command::Started { item, token }, Command::Tick]);
-    next(vec![Command::Finished { item, token, result: AttemptResult::Succeeded { outputs: None }, report: None }]);
+    next(vec![Command::Finished {
+        item,
+        token,
+        result: AttemptResult::Succeeded { outputs: None },
+        report: None,
+    }]);
     next(vec![Command::Pause { target: Target::Run(run) }, Command::Resume { target: Target::Run(run) }]);
     next(vec![Command::Cancel { target: Target::Run(run), reason: "enough".into() }]);
     next(vec![Command::Retry { target: Target::Item(item) }, Command::Drain { node: NodeId(1), on: true }]);

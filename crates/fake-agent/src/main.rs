@@ -5,6 +5,7 @@
 //! exactly as it is told. `--help` lists the steps. `fake-agent endpoint` is
 //! no agent but a scripted endpoint that agents can ask.
 
+mod acp;
 mod dialect;
 mod perform;
 mod step;

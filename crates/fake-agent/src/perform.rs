@@ -92,6 +92,7 @@ impl<'a> Agent<'a> {
             Step::Alloc(bytes) => self.held.push(black_box(vec![1; *bytes])),
             Step::SignalSelf(name) => rustix::process::kill_process(rustix::process::getpid(), signal(name)?)?,
             Step::Setsid => drop(rustix::process::setsid()?),
+            Step::Acp => return crate::acp::speak(rest).map(Some).map_err(io::Error::other),
             Step::Exit(code) => return Ok(Some(*code)),
             Step::Verbatim => {}
         }
@@ -110,7 +111,7 @@ pub(crate) fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-fn append(file: &Path, line: &str) -> io::Result<()> {
+pub(crate) fn append(file: &Path, line: &str) -> io::Result<()> {
     // One write, so that lines of several agents do not mix.
     let mut file = OpenOptions::new().append(true).create(true).open(file)?;
     file.write_all(format!("{line}\n").as_bytes())

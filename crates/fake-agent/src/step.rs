@@ -35,6 +35,7 @@ const FORMS: &[(&str, &str)] = &[
     ("alloc:BYTES", "take so much memory and touch all of it"),
     ("signal-self:SIG", "send TERM, KILL, INT, HUP, ABRT or STOP to oneself"),
     ("setsid", "leave the session"),
+    ("acp", "speak the Agent Client Protocol from here on; what follows are the words below"),
     ("exit:CODE", "end with this code"),
 ];
 
@@ -80,8 +81,9 @@ pub(crate) enum Step {
     Alloc(usize),
     SignalSelf(String),
     Setsid,
+    Acp,
     Exit(u8),
-    /// What follows `args` is not for us.
+    /// What follows `args` and `acp` is not for us.
     Verbatim,
 }
 
@@ -137,6 +139,7 @@ impl FromStr for Step {
             "alloc" => Self::Alloc(usize::try_from(size(rest)?).map_err(|error| error.to_string())?),
             "signal-self" => Self::SignalSelf(rest.to_owned()),
             "setsid" => Self::Setsid,
+            "acp" => Self::Acp,
             "exit" => Self::Exit(rest.parse().map_err(|_| format!("{rest:?} is not an exit code"))?),
             _ => return Err(format!("{text:?} is not a step; --help lists them")),
         };
@@ -144,13 +147,13 @@ impl FromStr for Step {
     }
 }
 
-/// Reads the script; what follows `args` is taken as it is.
+/// Reads the script; what follows `args` or `acp` is taken as it is.
 pub(crate) fn parse_script(arguments: &[String]) -> Result<Vec<Step>, String> {
     let mut verbatim = false;
     let mut steps = Vec::with_capacity(arguments.len());
     for argument in arguments {
         steps.push(if verbatim { Step::Verbatim } else { argument.parse()? });
-        verbatim |= argument == "args";
+        verbatim |= argument == "args" || argument == "acp";
     }
     Ok(steps)
 }
@@ -161,6 +164,10 @@ pub(crate) fn help() -> String {
                     fake-agent endpoint [--script FILE|JSON] [--port N]: a scripted endpoint of a model\n\n"
         .to_owned();
     for (form, meaning) in FORMS {
+        text.push_str(&format!("  {form:<48} {meaning}\n"));
+    }
+    text.push_str("\nWhat follows `acp`, and is done in each turn:\n\n");
+    for (form, meaning) in crate::acp::FORMS {
         text.push_str(&format!("  {form:<48} {meaning}\n"));
     }
     text

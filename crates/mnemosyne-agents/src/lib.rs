@@ -16,6 +16,7 @@
 //! This crate decides nothing about work items: it does not know what an
 //! attempt is worth, when to retry, or which agent to choose.
 
+pub mod acp;
 pub mod attempt;
 pub mod chat;
 pub mod collect;

@@ -13,6 +13,7 @@ use mnemosyne_core::work::attempt::{AttemptResult, Fault};
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::report::AttemptReport;
 
+use crate::acp;
 use crate::definition::{AgentDefinition, CliAgent};
 use crate::fault::{in_full, passing};
 use crate::launch::OUTPUTS_FILE;
@@ -26,6 +27,9 @@ impl ProcessRunner {
     /// What an attempt has come to, and what is to be recorded of it; an error
     /// when that cannot be said before there is room on the disk.
     pub(crate) async fn ended(&self, order: &Order, dir: &Path, exit: &Exit) -> io::Result<Ended> {
+        if acp::is_arranged(order, dir) {
+            return self.ended_talk(order, dir, exit).await;
+        }
         let Some(agent) = self.agent_of(order) else {
             return Ok(self.result_of_exit(order, dir, exit)?.into());
         };
@@ -55,12 +59,17 @@ impl ProcessRunner {
     fn agent_of(&self, order: &Order) -> Option<&CliAgent> {
         match self.options.agents.get(order.agent.as_deref()?)? {
             AgentDefinition::Cli(agent) => Some(agent),
-            AgentDefinition::Http(_) => None,
+            AgentDefinition::Http(_) | AgentDefinition::Acp(_) => None,
         }
     }
 
     /// What the turn of an agent means for the attempt.
-    fn result_of_turn(&self, order: &Order, dir: &Path, conclusion: &Conclusion) -> io::Result<AttemptResult> {
+    pub(crate) fn result_of_turn(
+        &self,
+        order: &Order,
+        dir: &Path,
+        conclusion: &Conclusion,
+    ) -> io::Result<AttemptResult> {
         Ok(match conclusion.verdict {
             Verdict::Done => self.collect_or_read(order, dir, conclusion)?,
             // What it left may be good enough for a human.
@@ -86,7 +95,8 @@ impl ProcessRunner {
         })
     }
 
-    fn report(&self, conclusion: Conclusion, transcript: &[u8]) -> io::Result<AttemptReport> {
+    /// What is recorded of a turn.
+    pub(crate) fn report(&self, conclusion: Conclusion, transcript: &[u8]) -> io::Result<AttemptReport> {
         let mut report = AttemptReport {
             agent_session: conclusion.session.map(Into::into),
             usage: conclusion.usage,

@@ -1,5 +1,6 @@
 //! How the agents of a node are called, by their kinds.
 
+use mnemosyne_agents::acp::{Budget, PermissionPolicy};
 use mnemosyne_core::config::elements::Dialect;
 use mnemosyne_core::view::Order;
 use std::collections::BTreeMap;
@@ -11,6 +12,8 @@ pub enum AgentDefinition {
     Cli(CliAgent),
     /// A chat endpoint that is asked once for each attempt.
     Http(HttpAgent),
+    /// A program that is talked to.
+    Acp(AcpAgent),
 }
 
 /// An agent of kind `http`: an endpoint that speaks OpenAI chat completions.
@@ -52,6 +55,21 @@ impl CliAgent {
     pub(crate) fn goes_on(&self, order: &Order) -> bool {
         order.resume.is_some() && !self.resume.is_empty()
     }
+}
+
+/// An agent of kind `acp`: a program that speaks the Agent Client Protocol.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AcpAgent {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// What is done when it asks for permission.
+    pub permissions: PermissionPolicy,
+    /// How much it may do in one attempt.
+    pub budget: Budget,
+    /// How to log in when it asks for that.
+    pub auth_method: Option<String>,
+    /// Names of environment variables it gets beside the usual ones.
+    pub env_allow: Vec<String>,
 }
 
 /// How a prompt is handed over.

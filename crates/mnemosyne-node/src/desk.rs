@@ -21,26 +21,36 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// Asks and waits for the answer; none when there will be none, because
-    /// the attempt or the node ends, or asks too much. The same key is the same
+    /// Asks and waits for the answer. The same key is the same
     /// question: whoever asks again after a restart gets its answer.
-    pub(crate) async fn ask(&self, item: ItemId, token: FencingToken, ask: Ask) -> Option<Decided> {
+    pub(crate) async fn ask(&self, item: ItemId, token: FencingToken, ask: Ask) -> Result<Decided, Unanswered> {
         let mut answered = self.answered.clone();
-        let reply = self.proposer.ask(Command::Ask { item, token, ask: Box::new(ask) }).await.ok()?;
+        let command = Command::Ask { item, token, ask: Box::new(ask) };
+        let reply = self.proposer.ask(command).await.map_err(|_| Unanswered::Gone)?;
         let Reply::Asked { question, decided } = reply else {
             tracing::warn!(%item, ?reply, "a question was not taken into the inbox");
-            return None;
+            return Err(Unanswered::Refused);
         };
-        if decided.is_some() {
-            return decided;
+        if let Some(decided) = decided {
+            return Ok(decided);
         }
         loop {
             // A question that is gone went with its attempt.
-            let known = self.consensus.query(move |state| state.question(question).cloned()).await.ok()??;
-            if known.decided.is_some() {
-                return known.decided;
+            let known = self.consensus.query(move |state| state.question(question).cloned()).await;
+            let known = known.ok().flatten().ok_or(Unanswered::Gone)?;
+            if let Some(decided) = known.decided {
+                return Ok(decided);
             }
-            answered.changed().await.ok()?;
+            answered.changed().await.map_err(|_| Unanswered::Gone)?;
         }
     }
+}
+
+/// Why a question gets no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unanswered {
+    /// It was not taken into the inbox.
+    Refused,
+    /// The attempt or the node ends.
+    Gone,
 }

@@ -13,6 +13,7 @@ use mnemosyne_core::work::task::{Action, RunContext, TaskSpec, Workspace};
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::acp;
 use crate::definition::{AgentDefinition, CliAgent, PromptBy};
 
 /// Name of the file in the attempt folder into which an agent writes its outputs.
@@ -23,7 +24,7 @@ const PROMPT_FILE: &str = "prompt.txt";
 const ARTIFACTS_DIR: &str = "artifacts";
 
 /// What an agent is told before its task when it takes up its conversation again.
-const GOING_ON: &str =
+pub(crate) const GOING_ON: &str =
     "You have worked on this before and were stopped. Look at what is done, and go on from there.\n\n";
 
 /// Everything a launch depends on beside the order.
@@ -93,10 +94,13 @@ pub(crate) fn prepare(
     };
     let cwd = task.workdir.as_ref().map_or(base.clone(), |workdir| base.join(workdir));
 
-    let (argv, stdin, allow) = command(order, task, around)?;
-    let mut spec = LaunchSpec::new(argv, cwd, cookie(around.dir));
-    spec.stdin = stdin;
-    spec.env = environment(around.parent_env.iter().cloned(), &allow);
+    let called = command(order, task, around)?;
+    let mut spec = LaunchSpec::new(called.argv, cwd, cookie(around.dir));
+    spec.stdin = called.stdin;
+    if let Some(prompt) = called.prompt {
+        acp::arrange(&mut spec, order, prompt);
+    }
+    spec.env = environment(around.parent_env.iter().cloned(), &called.env_allow);
     for (name, value) in context.env.iter().chain(&task.env) {
         spec.env.insert(name.clone(), expand(value, around.outputs, "env")?);
     }
@@ -109,34 +113,51 @@ pub(crate) fn prepare(
     Ok(spec)
 }
 
-/// Program, arguments, standard input, and names of the environment the agent may have.
-fn command(
-    order: &Order,
-    task: &TaskSpec,
-    around: &Surroundings<'_>,
-) -> Result<(Vec<String>, StdinSource, Vec<String>), LaunchError> {
+/// What is called, and how.
+struct Called {
+    argv: Vec<String>,
+    stdin: StdinSource,
+    /// Names of the environment it may have beside the usual ones.
+    env_allow: Vec<String>,
+    /// What is said to an agent that is talked to.
+    prompt: Option<String>,
+}
+
+impl Called {
+    fn plain(argv: Vec<String>) -> Self {
+        Self { argv, stdin: StdinSource::Null, env_allow: Vec::new(), prompt: None }
+    }
+}
+
+/// What an attempt calls.
+fn command(order: &Order, task: &TaskSpec, around: &Surroundings<'_>) -> Result<Called, LaunchError> {
     match &task.action {
-        Action::Shell(line) => {
-            Ok((vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()], StdinSource::Null, Vec::new()))
-        }
+        Action::Shell(line) => Ok(Called::plain(vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()])),
         Action::Argv(argv) => {
             let argv = argv.iter().map(|argument| expand(argument, around.outputs, "run"));
-            Ok((argv.collect::<Result<_, _>>()?, StdinSource::Null, Vec::new()))
+            Ok(Called::plain(argv.collect::<Result<_, _>>()?))
         }
         Action::Review(_) => Err(LaunchError::Unsupported("a review is no process")),
         Action::Prompt(text) => {
             let name = order.agent.as_deref().unwrap_or_default();
             let definition =
                 around.agents.get(name).ok_or_else(|| LaunchError::UnknownAgent(name.to_owned()))?;
-            let AgentDefinition::Cli(agent) = definition else {
-                return Err(LaunchError::NotAProgram(name.to_owned()));
-            };
             let mut prompt = expand(text, around.outputs, "prompt")?;
-            if agent.goes_on(order) {
-                prompt.insert_str(0, GOING_ON);
+            match definition {
+                AgentDefinition::Cli(agent) => {
+                    if agent.goes_on(order) {
+                        prompt.insert_str(0, GOING_ON);
+                    }
+                    let (argv, stdin) = call(agent, &prompt, order, around.dir)?;
+                    Ok(Called { argv, stdin, env_allow: agent.env_allow.clone(), prompt: None })
+                }
+                AgentDefinition::Http(_) => Err(LaunchError::NotAProgram(name.to_owned())),
+                AgentDefinition::Acp(agent) => Ok(Called {
+                    env_allow: agent.env_allow.clone(),
+                    prompt: Some(prompt),
+                    ..Called::plain(agent.command.clone())
+                }),
             }
-            let (argv, stdin) = call(agent, &prompt, order, around.dir)?;
-            Ok((argv, stdin, agent.env_allow.clone()))
         }
     }
 }

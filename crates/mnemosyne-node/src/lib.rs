@@ -13,6 +13,7 @@
 //! no state of its own that could not be rebuilt from the log and the
 //! processes that run.
 
+mod acp;
 mod answers;
 mod by_kind;
 mod clock;
@@ -43,7 +44,7 @@ mod viewer;
 mod worth;
 
 pub use context::ContextOptions;
-pub use definition::{AgentDefinition, CliAgent, HttpAgent, PromptBy};
+pub use definition::{AcpAgent, AgentDefinition, CliAgent, HttpAgent, PromptBy};
 pub use expand::Planner;
 pub use info::NodeInfo;
 pub use node::{Node, NodeError, Options, Part, Work};

@@ -24,7 +24,9 @@ use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault};
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::task::TaskSpec;
 use serde_json::Value;
+use tokio::sync::oneshot;
 
+use crate::acp::{self, Doings};
 use crate::context::ContextOptions;
 use crate::definition::AgentDefinition;
 use crate::desk::Desk;
@@ -285,7 +287,10 @@ impl ProcessRunner {
     ) -> io::Result<End> {
         let cookie = cookie(dir);
         let mut exit = std::pin::pin!(wait_exit(dir, identity, &cookie));
-        let mut idle = std::pin::pin!(self.idle(order, dir, identity));
+        let doings = Arc::new(Doings::default());
+        let mut idle = std::pin::pin!(self.idle(order, dir, identity, &doings));
+        let (cancel, cancelled) = oneshot::channel();
+        let mut talk = std::pin::pin!(self.talk(order, dir, identity, Arc::clone(&doings), cancelled));
         let kind = tokio::select! {
             biased;
             exit = &mut exit => return Ok(End::Exited(exit?)),
@@ -294,15 +299,29 @@ impl ProcessRunner {
                 let exit = end(order, dir, identity, StopKind::Polite, &mut *stop).await?;
                 return Ok(End::Idle(span, exit));
             }
+            talked = &mut talk => {
+                talked?;
+                return end(order, dir, identity, StopKind::Polite, stop).await.map(End::Exited);
+            }
         };
         if kind == StopKind::HandOver {
             return Ok(End::HandedOver);
+        }
+        // One that is talked to is asked to end its turn before it is made to.
+        if kind == StopKind::Polite && cancel.send(()).is_ok() && acp::is_arranged(order, dir) {
+            tokio::select! {
+                biased;
+                exit = &mut exit => return Ok(End::Exited(exit?)),
+                // What cannot be said any more is no reason to go on.
+                _ = &mut talk => {}
+                _ = stop.asked_beyond(kind) => {}
+            }
         }
         end(order, dir, identity, kind, &mut *stop).await.map(End::Exited)
     }
 
     /// Returns when the agent has neither written nor computed for as long as it may.
-    async fn idle(&self, order: &Order, dir: &Path, identity: &ShimIdentity) -> Span {
+    async fn idle(&self, order: &Order, dir: &Path, identity: &ShimIdentity, doings: &Doings) -> Span {
         let Some(limit) = order.policy.timeouts.idle else { return std::future::pending().await };
         let span = Duration::from_millis(limit.as_millis());
         let pause = (span / 8).clamp(Duration::from_millis(50), Duration::from_secs(10));
@@ -313,7 +332,7 @@ impl ProcessRunner {
             let read = tokio::task::spawn_blocking(move || activity(&ProcessTable::read()?, &dir, &identity));
             // What cannot be read counts as a sign of life: better late than wrong.
             let now = read.await.ok().and_then(Result::ok);
-            if now.is_none() || now != last {
+            if now.is_none() || now != last || doings.is_waiting() {
                 (last, since) = (now, tokio::time::Instant::now());
             } else if since.elapsed() >= span {
                 return limit;
@@ -342,6 +361,11 @@ impl ProcessRunner {
                 AttemptResult::Failed { fault: Fault::Signal(*signal), message: last_words(dir) }
             }
             Ending::Stopped { .. } => AttemptResult::Stopped,
+            Ending::OutputLimit { .. } => {
+                let message =
+                    format!("it printed more than {} bytes", record.stdout.total_bytes.saturating_sub(1));
+                AttemptResult::Failed { fault: Fault::Agent, message: message.into() }
+            }
             Ending::RunLimit { .. } => {
                 AttemptResult::Failed { fault: Fault::RunTimeout, message: last_words(dir) }
             }

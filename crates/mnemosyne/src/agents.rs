@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use mnemosyne_agents::acp::{Budget, PermissionPolicy};
 use mnemosyne_core::config::Settings;
-use mnemosyne_core::config::elements::{AgentDefinition as Setting, AgentKind, PromptPassing};
-use mnemosyne_node::{AgentDefinition, CliAgent, HttpAgent, PromptBy};
+use mnemosyne_core::config::elements::{AgentDefinition as Setting, AgentKind, PermissionWord, PromptPassing};
+use mnemosyne_node::{AcpAgent, AgentDefinition, CliAgent, HttpAgent, PromptBy};
 
 /// The agents that this version can run.
 pub(crate) fn definitions(settings: &Settings) -> BTreeMap<String, AgentDefinition> {
@@ -16,7 +17,8 @@ fn definition(agent: &Setting) -> Option<AgentDefinition> {
     match agent.kind {
         AgentKind::Cli => Some(AgentDefinition::Cli(cli(agent))),
         AgentKind::Http => Some(AgentDefinition::Http(http(agent))),
-        AgentKind::Acp | AgentKind::Builtin => None,
+        AgentKind::Acp => Some(AgentDefinition::Acp(acp(agent))),
+        AgentKind::Builtin => None,
     }
 }
 
@@ -44,5 +46,23 @@ fn http(agent: &Setting) -> HttpAgent {
         max_tokens: agent.max_tokens,
         api_key_env: agent.api_key_env.clone(),
         headers_env: agent.headers_env.clone(),
+    }
+}
+
+fn acp(agent: &Setting) -> AcpAgent {
+    let usual = Budget::default();
+    AcpAgent {
+        command: agent.argv(&agent.command),
+        permissions: match agent.permissions {
+            PermissionWord::Ask => PermissionPolicy::Ask,
+            PermissionWord::Allow => PermissionPolicy::Allow,
+            PermissionWord::Reject => PermissionPolicy::Reject,
+        },
+        budget: Budget {
+            turns_max: agent.turns_max.unwrap_or(usual.turns_max),
+            tool_calls_max: agent.tool_calls_max.unwrap_or(usual.tool_calls_max),
+        },
+        auth_method: agent.auth_method.clone(),
+        env_allow: agent.env_allow.clone(),
     }
 }

@@ -50,6 +50,11 @@ pub enum Ending {
         /// Exit code or signal.
         status: LeaderStatus,
     },
+    /// It printed more than is kept of a conversation.
+    OutputLimit {
+        /// Exit code or signal.
+        status: LeaderStatus,
+    },
     /// The program could not be started; nothing ran.
     SpawnFailed {
         /// What could not be done, and why.

@@ -4,7 +4,9 @@
 //! spec.json      node ▶ shim   what to run; written before the shim is spawned
 //! claim          shim or node  who owns the attempt; created once, never changed
 //! stop           node ▶ shim   "polite" or "now"; durable, replaced atomically
-//! control        node ▶ shim   FIFO: a byte means "look at `stop`"
+//! input          node ▶ shim   lines for an agent that is talked to ([`input`])
+//! control        node ▶ shim   FIFO: a byte means "look at `stop` and `input`"
+//! news           shim ▶ node   FIFO: a byte means "there is more output"
 //! stdout.* …     shim ▶ node   bounded output, see [`crate::output`]
 //! exec-error     shim ▶ shim   why the agent's program could not be started
 //! exit.json      shim ▶ node   how it ended; the shim's last act
@@ -18,6 +20,8 @@
 
 pub mod claim;
 pub mod exit_record;
+pub mod fifo;
+pub mod input;
 pub mod spec;
 pub mod stop;
 
@@ -35,6 +39,10 @@ pub const SPEC_FILE: &str = "spec.json";
 pub const CLAIM_FILE: &str = "claim";
 /// The request to stop ([`stop::StopMode`]).
 pub const STOP_FILE: &str = "stop";
+/// What an agent that is talked to is given to read ([`input::InputLog`]).
+pub const INPUT_FILE: &str = "input";
+/// FIFO that wakes the node up.
+pub const NEWS_FIFO: &str = "news";
 /// FIFO that wakes the shim up.
 pub const CONTROL_FIFO: &str = "control";
 /// How the attempt ended ([`exit_record::ExitRecord`]).

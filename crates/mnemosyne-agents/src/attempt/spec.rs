@@ -28,6 +28,9 @@ pub enum StdinSource {
     File(PathBuf),
     /// A text, for prompts that are too long for an argument.
     Inline(String),
+    /// A pipe that the shim holds and feeds with the lines of the file `input`
+    /// in the attempt folder, also with those that are added while the agent runs.
+    Talk,
 }
 
 /// Everything the shim needs to know about one process attempt.
@@ -54,6 +57,10 @@ pub struct LaunchSpec {
     pub output_head_bytes: u64,
     /// How much of each output stream is kept from its end (at least half of it at any moment).
     pub output_tail_bytes: u64,
+    /// Standard output is kept whole in its file, up to so many bytes; more ends
+    /// the attempt. For agents whose output is one side of a conversation.
+    #[serde(default)]
+    pub stdout_whole_bytes: Option<u64>,
     /// Milliseconds the agent may run, enforced even while no node lives.
     #[serde(default)]
     pub run_limit_ms: Option<u64>,
@@ -78,6 +85,7 @@ impl LaunchSpec {
             sweep_grace_ms: SWEEP_GRACE_MS_DEFAULT,
             output_head_bytes: limits.head_bytes,
             output_tail_bytes: limits.tail_bytes,
+            stdout_whole_bytes: None,
             run_limit_ms: None,
             labels: BTreeMap::new(),
         }

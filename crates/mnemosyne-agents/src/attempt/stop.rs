@@ -6,20 +6,26 @@
 //! tells a shim that lives what is wanted when a full disk takes no file.
 //! (Signals would need a handler, which cannot be installed without `unsafe`;
 //! inotify has a limit of 128 watchers a user, below the size of a fleet.)
+//!
+//! The FIFO also tells the shim that there is more for the agent to read
+//! ([`super::input`]).
 
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{CONTROL_FIFO, FILE_MODE, STOP_FILE, read_if_there, write_whole};
+use super::fifo::make_fifo;
+use super::{CONTROL_FIFO, STOP_FILE, read_if_there, write_whole};
 
 /// How an attempt is to be stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopMode {
+    /// The end of its standard input, for an agent that is talked to: it ends by itself.
+    Finish,
     /// SIGTERM to everything, the grace of the spec, then SIGKILL.
     Polite,
     /// SIGKILL to everything at once.
@@ -29,6 +35,7 @@ pub enum StopMode {
 impl StopMode {
     fn as_str(self) -> &'static str {
         match self {
+            Self::Finish => "finish",
             Self::Polite => "polite",
             Self::Now => "now",
         }
@@ -37,6 +44,7 @@ impl StopMode {
     /// What is written into the FIFO.
     fn as_byte(self) -> u8 {
         match self {
+            Self::Finish => b'f',
             Self::Polite => b's',
             Self::Now => b'n',
         }
@@ -60,12 +68,21 @@ pub fn request_stop(dir: &Path, mode: StopMode) -> io::Result<()> {
     }
 }
 
+/// Tells a shim to look whether there is more for its agent to read.
+pub(super) fn wake_for_input(dir: &Path) -> io::Result<()> {
+    ring(dir, b'i').map(drop)
+}
+
 /// Wakes a shim up; true when there is one that hears what is wanted.
 fn wake(dir: &Path, mode: StopMode) -> io::Result<bool> {
+    ring(dir, mode.as_byte())
+}
+
+fn ring(dir: &Path, byte: u8) -> io::Result<bool> {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     match rustix::fs::open(dir.join(CONTROL_FIFO), flags, Mode::empty()) {
         // A full FIFO has woken the shim up already, but does not tell it anything.
-        Ok(fifo) => Ok(rustix::io::write(&fifo, &[mode.as_byte()]).is_ok()),
+        Ok(fifo) => Ok(rustix::io::write(&fifo, &[byte]).is_ok()),
         // No shim yet, or no longer: the file tells it, if it ever comes.
         Err(Errno::NOENT | Errno::NXIO) => Ok(false),
         Err(error) => Err(error.into()),
@@ -80,7 +97,11 @@ fn is_full(error: &io::Error) -> bool {
 fn read_request(dir: &Path) -> io::Result<Option<StopMode>> {
     let bytes = read_if_there(dir, STOP_FILE)?;
     // Whoever wrote something else than a word of ours wanted it to end, too.
-    Ok(bytes.map(|bytes| if bytes.starts_with(b"now") { StopMode::Now } else { StopMode::Polite }))
+    Ok(bytes.map(|bytes| match bytes.as_slice() {
+        b"now" => StopMode::Now,
+        b"finish" => StopMode::Finish,
+        _ => StopMode::Polite,
+    }))
 }
 
 /// The shim's end: notices requests.
@@ -96,10 +117,7 @@ impl StopWatch {
     /// Creates the FIFO and starts to listen. Requests made before are seen as well.
     pub(crate) fn new(dir: &Path) -> io::Result<Self> {
         let path = dir.join(CONTROL_FIFO);
-        match rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(FILE_MODE), 0) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
-        }
+        make_fifo(&path)?;
         // Open for reading and writing: the FIFO then never reports that its last writer left.
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let fifo = rustix::fs::open(path, flags, Mode::empty())?;
@@ -111,7 +129,7 @@ impl StopWatch {
         let mut bytes = [0_u8; 64];
         loop {
             let count = rustix::io::read(&self.fifo, &mut bytes).unwrap_or(0);
-            let modes = [StopMode::Polite, StopMode::Now].into_iter();
+            let modes = [StopMode::Finish, StopMode::Polite, StopMode::Now].into_iter();
             let said = modes.filter(|mode| bytes[..count].contains(&mode.as_byte())).max();
             self.heard.set(self.heard.get().max(said));
             if count < bytes.len() {

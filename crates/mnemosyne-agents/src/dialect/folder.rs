@@ -100,7 +100,9 @@ fn each_piece(dir: &Path, stream: Stream, from: u64, mut take: impl FnMut(Option
 
 fn status(record: &ExitRecord) -> Option<LeaderStatus> {
     match &record.ending {
-        Ending::ByItself { status } | Ending::RunLimit { status } => Some(*status),
+        Ending::ByItself { status } | Ending::RunLimit { status } | Ending::OutputLimit { status } => {
+            Some(*status)
+        }
         Ending::Stopped { status } => *status,
         Ending::SpawnFailed { .. } => None,
     }

@@ -14,6 +14,7 @@
 
 pub mod reader;
 mod segments;
+pub(crate) mod whole;
 pub mod writer;
 
 use serde::{Deserialize, Serialize};

@@ -9,6 +9,7 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, PidfdFlags};
 
+use super::feed::Feed;
 use super::trampoline;
 use crate::attempt::spec::{LaunchSpec, StdinSource};
 use crate::attempt::{STDIN_FILE, write_whole};
@@ -18,6 +19,8 @@ pub(super) struct Leader {
     pub(super) pid: Pid,
     /// Readable once it has ended.
     pub(super) pidfd: OwnedFd,
+    /// What it is given to read, when it is talked to.
+    pub(super) feed: Option<Feed>,
 }
 
 /// Starts the agent in a process group of its own, so that signals to it are
@@ -28,7 +31,7 @@ pub(super) fn spawn(
     stdout: PipeWriter,
     stderr: PipeWriter,
 ) -> io::Result<Leader> {
-    let stdin = open_stdin(dir, &spec.stdin)?;
+    let (stdin, feed) = open_stdin(dir, &spec.stdin)?;
     let metadata = std::fs::metadata(&spec.cwd).map_err(|error| naming("working folder", &spec.cwd, &error))?;
     if !metadata.is_dir() {
         return Err(naming("working folder", &spec.cwd, &io::ErrorKind::NotADirectory.into()));
@@ -44,7 +47,7 @@ pub(super) fn spawn(
     // A child that nobody reaped keeps its pid, so this names it.
     let pid = Pid::from_child(&child);
     match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(pidfd) => Ok(Leader { pid, pidfd }),
+        Ok(pidfd) => Ok(Leader { pid, pidfd, feed }),
         Err(error) => {
             child.kill()?;
             child.wait()?;
@@ -53,17 +56,22 @@ pub(super) fn spawn(
     }
 }
 
-fn open_stdin(dir: &Path, source: &StdinSource) -> io::Result<Stdio> {
-    match source {
-        StdinSource::Null => Ok(Stdio::null()),
-        StdinSource::File(path) => open_input(path),
+fn open_stdin(dir: &Path, source: &StdinSource) -> io::Result<(Stdio, Option<Feed>)> {
+    let stdin = match source {
+        StdinSource::Null => Stdio::null(),
+        StdinSource::File(path) => open_input(path)?,
         StdinSource::Inline(text) => {
             // A file and not a pipe: a pipe holds 64 KiB and somebody would have to wait at it.
             let path = dir.join(STDIN_FILE);
             write_whole(&path, text.as_bytes())?;
-            open_input(&path)
+            open_input(&path)?
         }
-    }
+        StdinSource::Talk => {
+            let (feed, agents_end) = Feed::open(dir)?;
+            return Ok((agents_end.into(), Some(feed)));
+        }
+    };
+    Ok((stdin, None))
 }
 
 fn open_input(path: &Path) -> io::Result<Stdio> {

@@ -19,6 +19,7 @@
 //! (see `trampoline`), and the node sweeps the rest by the cookie.
 
 mod agent;
+mod feed;
 mod pump;
 mod supervision;
 mod sweep;

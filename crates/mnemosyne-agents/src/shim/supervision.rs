@@ -10,17 +10,20 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 
 use super::agent::{self, Leader};
-use super::pump::{BUFFER_BYTES, Pump};
+use super::feed::Feed;
+use super::pump::{BUFFER_BYTES, Pump, Sink};
 use super::sweep::Sweeper;
 use super::trampoline::EXEC_FAILED;
 use super::usage::UsageMeter;
 use crate::attempt::exit_record::{
     EXIT_VERSION, Ending, ExitRecord, LeaderStatus, ReservedRecord, SPAWN_ERROR_BYTES_MAX, Usage,
 };
+use crate::attempt::fifo::NewsBell;
 use crate::attempt::spec::LaunchSpec;
 use crate::attempt::stop::{StopMode, StopWatch};
 use crate::attempt::{EXEC_ERROR_FILE, read_if_there};
 use crate::escape::escape_control;
+use crate::output::whole::WholeWriter;
 use crate::output::writer::BoundedWriter;
 use crate::output::{Stream, StreamTotals};
 
@@ -50,6 +53,7 @@ enum Cause {
     Itself,
     StopRequest,
     RunLimit,
+    OutputLimit,
 }
 
 /// The shim's whole state while an agent lives.
@@ -61,6 +65,9 @@ pub(super) struct Supervision<'a> {
     leader_fd: Option<OwnedFd>,
     leader_status: Option<LeaderStatus>,
     pumps: [Pump; 2],
+    /// For an agent that is talked to.
+    feed: Option<Feed>,
+    bell: Option<NewsBell>,
     buffer: Vec<u8>,
     sweeper: Sweeper,
     usage: UsageMeter,
@@ -89,6 +96,7 @@ impl<'a> Supervision<'a> {
                 return publish(reserved, &nothing_ran(ending, started_at_ms), watch);
             }
         };
+        supervision.look_at_input();
         while !supervision.turn()? {}
         publish(reserved, &supervision.finish(dir, started_at_ms)?, watch)
     }
@@ -96,10 +104,14 @@ impl<'a> Supervision<'a> {
     /// Starts the agent. It is the last step that can fail, so that after an error nothing runs.
     fn start(dir: &Path, spec: &'a LaunchSpec, watch: &'a StopWatch) -> io::Result<Self> {
         let limits = spec.output_limits();
-        let (stdout, stdout_writer) = Pump::open(BoundedWriter::new(dir, Stream::Stdout, limits))?;
-        let (stderr, stderr_writer) = Pump::open(BoundedWriter::new(dir, Stream::Stderr, limits))?;
+        let bounded = |stream| Sink::Bounded(BoundedWriter::new(dir, stream, limits));
+        let whole = |limit| Sink::Whole(WholeWriter::new(dir, Stream::Stdout, limit));
+        let to_stdout = spec.stdout_whole_bytes.map_or_else(|| bounded(Stream::Stdout), whole);
+        let (stdout, stdout_writer) = Pump::open(to_stdout)?;
+        let (stderr, stderr_writer) = Pump::open(bounded(Stream::Stderr))?;
         let now = Instant::now();
-        let Leader { pid, pidfd } = agent::spawn(dir, spec, stdout_writer, stderr_writer)?;
+        let Leader { pid, pidfd, feed } = agent::spawn(dir, spec, stdout_writer, stderr_writer)?;
+        let bell = feed.is_some().then(|| NewsBell::new(dir));
         Ok(Self {
             spec,
             watch,
@@ -107,6 +119,8 @@ impl<'a> Supervision<'a> {
             leader_fd: Some(pidfd),
             leader_status: None,
             pumps: [stdout, stderr],
+            feed,
+            bell,
             buffer: vec![0; BUFFER_BYTES],
             sweeper: Sweeper::new(spec.cookie.clone(), pid),
             usage: UsageMeter::new(pid, now),
@@ -120,9 +134,13 @@ impl<'a> Supervision<'a> {
     /// Waits for something to happen and deals with it; true when nothing is left of the agent.
     fn turn(&mut self) -> io::Result<bool> {
         let idle_or_asked = self.wait()?;
-        for pump in &mut self.pumps {
-            pump.pump(&mut self.buffer);
+        let [stdout, stderr] = &mut self.pumps;
+        if stdout.pump(&mut self.buffer) > 0
+            && let Some(bell) = &mut self.bell
+        {
+            bell.ring();
         }
+        stderr.pump(&mut self.buffer);
         if self.reap()? == Children::None {
             return Ok(true);
         }
@@ -131,6 +149,10 @@ impl<'a> Supervision<'a> {
         // time, should the one who asked not have been able to wake us up.
         if idle_or_asked || now >= self.usage.next_sample() {
             self.requested = self.watch.requested();
+            self.look_at_input();
+        }
+        if let Some(feed) = &mut self.feed {
+            feed.send(&mut self.buffer);
         }
         // Afterwards its pid may be somebody else's.
         if self.leader_status.is_none() {
@@ -140,16 +162,27 @@ impl<'a> Supervision<'a> {
         Ok(false)
     }
 
-    /// Waits for output, the end of the leader, a request, or the next thing to
-    /// do by time. True when a request may be there.
+    /// Whether there is more for the agent to read, or is to be no more.
+    fn look_at_input(&mut self) {
+        let Some(feed) = &mut self.feed else { return };
+        feed.look(&mut self.buffer);
+        if self.requested == Some(StopMode::Finish) {
+            feed.finish();
+        }
+    }
+
+    /// Waits for output, room for input, the end of the leader, a request, or the
+    /// next thing to do by time. True when a request may be there.
     fn wait(&self) -> io::Result<bool> {
         let pipes = self.pumps.iter().filter_map(Pump::as_fd);
         let leader = self.leader_fd.iter().map(|fd| fd.as_fd());
+        let room = self.feed.iter().filter_map(Feed::as_fd);
         let mut fds: Vec<PollFd<'_>> = pipes
             .chain(leader)
-            // The last one, see below.
-            .chain([self.watch.as_fd()])
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+            .chain(room.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::OUT)))
+            // The last one, see below.
+            .chain([PollFd::from_borrowed_fd(self.watch.as_fd(), PollFlags::IN)])
             .collect();
         let timeout = Timespec::try_from(self.wake_in(Instant::now())).map_err(io::Error::other)?;
         match rustix::event::poll(&mut fds, Some(&timeout)) {
@@ -202,6 +235,8 @@ impl<'a> Supervision<'a> {
                     self.ask(Cause::StopRequest, now, self.spec.grace())
                 } else if self.run_until.is_some_and(|until| now >= until) {
                     self.ask(Cause::RunLimit, now, self.spec.grace())
+                } else if self.pumps.iter().any(Pump::is_over) {
+                    self.ask(Cause::OutputLimit, now, self.spec.grace())
                 } else {
                     Ok(())
                 }
@@ -222,6 +257,9 @@ impl<'a> Supervision<'a> {
         // A grace beyond the clock's range is one of a year.
         let kill_at = now.checked_add(grace).unwrap_or(now + Duration::from_secs(365 * 86_400));
         self.phase = Phase::Asked { kill_at, pause: PAUSE_MIN };
+        if let Some(feed) = &mut self.feed {
+            feed.close();
+        }
         self.sweeper.ask()
     }
 
@@ -247,6 +285,7 @@ impl<'a> Supervision<'a> {
             },
             Cause::StopRequest => Ending::Stopped { status: Some(status) },
             Cause::RunLimit => Ending::RunLimit { status },
+            Cause::OutputLimit => Ending::OutputLimit { status },
         };
         let [stdout, stderr] = &self.pumps;
         Ok(ExitRecord {

@@ -9,3 +9,4 @@ mod reattaching;
 mod running;
 mod stopping;
 mod sweeping;
+mod talking;

@@ -1,5 +1,6 @@
 //! `[agents.NAME]`: definitions of agents.
 
+mod acp;
 mod endpoint;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,6 +9,8 @@ use crate::config::elements::{Preset, Validation};
 use crate::plan::AgentOffer;
 use crate::role::AgentRole;
 use crate::text::{Node, Shape, TextRule, Word, join, name, nearest};
+
+pub use acp::PermissionWord;
 
 const NAME: Shape = Shape::Text(TextRule { noun: "a name", min: 1, max: 200 });
 const ARGUMENT: Shape = Shape::Text(TextRule { noun: "an argument", min: 0, max: 1 << 20 });
@@ -43,7 +46,7 @@ impl AgentKind {
     /// Whether this version can run agents of this kind.
     #[must_use]
     pub fn is_run(self) -> bool {
-        matches!(self, Self::Cli | Self::Http)
+        matches!(self, Self::Cli | Self::Http | Self::Acp)
     }
 }
 
@@ -134,6 +137,14 @@ element! {
             Shape::Map { noun: "header", of: &NAME, max: 32 };
         /// Whether an endpoint on another machine may be asked without encryption.
         plain_http: bool = false, Shape::Bool;
+        /// What is done when an agent of kind `acp` asks for permission.
+        permissions: PermissionWord = PermissionWord::Ask, Shape::Word(PermissionWord::WORDS);
+        /// How often the model of an agent of kind `acp` may go on after the result of a tool; else 200.
+        turns_max: Option<u32> = None, Shape::Int { min: 1, max: 1_000_000 };
+        /// How many tools an agent of kind `acp` may use in one attempt; else 1000.
+        tool_calls_max: Option<u32> = None, Shape::Int { min: 1, max: 1_000_000 };
+        /// How to log in when an agent of kind `acp` asks for it, by its name for that.
+        auth_method: Option<String> = None, NAME;
     }
 }
 
@@ -178,6 +189,7 @@ impl AgentDefinition {
 
     pub(crate) fn validate(&self, validation: &mut Validation<'_>) {
         self.validate_endpoint(validation);
+        self.validate_acp(validation);
         let is_process = matches!(self.kind, AgentKind::Cli | AgentKind::Acp);
         if is_process && self.command.is_empty() {
             let message = format!("is missing: an agent of kind `{}` is a program", self.kind.as_str());

@@ -117,7 +117,7 @@ mod scheduling;
 mod shim;
 mod storage;
 
-pub use agents::{AgentDefinition, AgentKind, CostSource, Dialect, PromptPassing};
+pub use agents::{AgentDefinition, AgentKind, CostSource, Dialect, PermissionWord, PromptPassing};
 pub use distributed::{Distributed, DistributionWord};
 pub use node::{NodeSettings, Slots};
 pub use observability::{DashboardType, Observability};
