@@ -6,6 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use mnemosyne_core::view::Order;
 
+use crate::context::{is_used_up, recorded};
 use crate::definition::AgentDefinition;
 use crate::desk::Desk;
 use crate::expand::{Planner, with_children};
@@ -46,6 +47,14 @@ impl ByKind {
         }
     }
 
+    /// An order whose conversation is taken up again only while it is short enough.
+    fn ready(&self, mut order: Order) -> Order {
+        if order.resume.is_some() && is_used_up(&order.resume_used, &self.options.context) {
+            order.resume = None;
+        }
+        order
+    }
+
     /// Runs the work of an item by the kind of its agent.
     fn work(&self, order: Order, stop: Stop, report: Report) -> BoxFuture<'static, Ended> {
         let agent = order.agent.as_deref().and_then(|name| self.options.agents.get(name));
@@ -75,14 +84,20 @@ impl ByKind {
 
 impl Runner for ByKind {
     fn run(&self, order: Order, stop: Stop, report: Report) -> BoxFuture<'static, Ended> {
+        let order = self.ready(order);
         if order.reviews.is_some() {
             return self.reviews().run(order, stop, report);
         }
-        if !order.expands {
-            return self.work(order, stop, report);
-        }
         let (payloads, planner) = (self.payloads.clone(), Arc::clone(&self.planner));
+        let dir = self.processes.folder_of(&order);
         let work = self.work(order.clone(), stop, report);
-        async move { with_children(&order, work.await, &payloads, &planner).await }.boxed()
+        async move {
+            let mut ended = work.await;
+            if let Some(report) = &mut ended.report {
+                report.context = recorded(&dir);
+            }
+            if order.expands { with_children(&order, ended, &payloads, &planner).await } else { ended }
+        }
+        .boxed()
     }
 }

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use mnemosyne_agents::{OutputReader, Stream, escape_control};
 use mnemosyne_core::context::{Assembled, ContextRecord, Keep, Part, assemble};
 use mnemosyne_core::view::Order;
+use mnemosyne_core::work::report::ModelUsage;
 use mnemosyne_core::work::task::RunContext;
 
-use crate::process::ProcessRunner;
+use crate::process::{ProcessOptions, ProcessRunner};
 use crate::stores::{PayloadError, Payloads};
 
 /// Name of the file in the attempt's folder that tells what found room.
-pub(crate) const CONTEXT_FILE: &str = "context.json";
+const CONTEXT_FILE: &str = "context.json";
 /// Bytes of the end of what the last attempt wrote.
 const TAIL_BYTES: usize = 8 * 1024;
 /// Skills that one attempt is told.
@@ -35,7 +36,7 @@ pub struct ContextOptions {
 }
 
 /// The task of an attempt with everything that helps, within the budget.
-pub(crate) fn context_of(
+fn context_of(
     order: &Order,
     task: &str,
     run: &RunContext,
@@ -75,8 +76,40 @@ pub(crate) fn context_of(
     Ok(assemble(task, &parts, options.tokens))
 }
 
+/// What an attempt is told: its task with everything that helps. What is known
+/// of it is kept in the attempt's folder for the report at the end.
+pub(crate) fn told(
+    order: &Order,
+    task: &str,
+    run: &RunContext,
+    options: &ProcessOptions,
+    payloads: &Payloads,
+    dir: &Path,
+) -> Result<String, PayloadError> {
+    if order.step.is_some() {
+        // A step of a review brings all that it needs.
+        return Ok(task.to_owned());
+    }
+    let assembled = context_of(order, task, run, &options.context, &options.attempts, payloads)?;
+    if assembled.text.len() > task.len()
+        && let Err(error) = record(dir, &assembled.record)
+    {
+        tracing::warn!(%error, item = %order.item, "cannot record what an attempt is told");
+    }
+    Ok(assembled.text)
+}
+
+/// Whether a conversation has grown so long that it is begun anew, with what
+/// matters of it: its context had this many tokens or more. An agent says what
+/// all its calls read together; the last one reads about twice the mean.
+pub(crate) fn is_used_up(used: &ModelUsage, options: &ContextOptions) -> bool {
+    let read = used.input_tokens.saturating_add(used.cache_read_tokens).saturating_add(used.cache_write_tokens);
+    let last = read / u64::from(used.turns.max(1)) * if used.turns > 1 { 2 } else { 1 };
+    options.checkpoint_tokens > 0 && last >= options.checkpoint_tokens
+}
+
 /// Keeps what is known of a context for the report at the end.
-pub(crate) fn record(dir: &Path, record: &ContextRecord) -> std::io::Result<()> {
+fn record(dir: &Path, record: &ContextRecord) -> std::io::Result<()> {
     let bytes = serde_json::to_vec(record).expect("plain data is always written");
     std::fs::write(dir.join(CONTEXT_FILE), bytes)
 }
@@ -132,6 +165,15 @@ fn words_of(text: &str) -> impl Iterator<Item = String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_conversation_is_begun_anew() {
+        let options = ContextOptions { tokens: 100, checkpoint_tokens: 80, skills: None };
+        let used = |input_tokens, turns| ModelUsage { input_tokens, turns, ..ModelUsage::default() };
+        assert!(!is_used_up(&used(79, 1), &options) && is_used_up(&used(80, 1), &options));
+        assert!(!is_used_up(&used(390, 10), &options) && is_used_up(&used(400, 10), &options));
+        assert!(!is_used_up(&ModelUsage::default(), &options));
+    }
 
     #[test]
     fn skills_are_told_where_their_words_occur() {

@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use crate::acp;
 use crate::definition::{AgentDefinition, CliAgent, PromptBy};
+use crate::stores::PayloadError;
 
 /// Name of the file in the attempt folder into which an agent writes its outputs.
 pub(crate) const OUTPUTS_FILE: &str = "outputs.json";
@@ -40,6 +41,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) parent_env: Vec<(std::ffi::OsString, std::ffi::OsString)>,
     pub(crate) output_head: u64,
     pub(crate) output_tail: u64,
+    /// What an agent is told, from its task.
+    pub(crate) told: &'a (dyn Fn(&str) -> Result<String, PayloadError> + Sync),
 }
 
 /// Why an attempt cannot be launched. Trying again would not help, but for [`LaunchError::Io`].
@@ -62,6 +65,9 @@ pub(crate) enum LaunchError {
     /// A folder or file cannot be made.
     #[error("cannot prepare {what}: {source}")]
     Io { what: &'static str, source: io::Error },
+    /// What it is to be told cannot be read.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
     /// The feature is not there.
     #[error("{0}")]
     Unsupported(&'static str),
@@ -142,7 +148,7 @@ fn command(order: &Order, task: &TaskSpec, around: &Surroundings<'_>) -> Result<
             let name = order.agent.as_deref().unwrap_or_default();
             let definition =
                 around.agents.get(name).ok_or_else(|| LaunchError::UnknownAgent(name.to_owned()))?;
-            let mut prompt = expand(text, around.outputs, "prompt")?;
+            let mut prompt = (around.told)(&expand(text, around.outputs, "prompt")?)?;
             match definition {
                 AgentDefinition::Cli(agent) => {
                     if agent.goes_on(order) {

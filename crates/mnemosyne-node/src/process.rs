@@ -27,7 +27,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::acp::{self, Doings};
-use crate::context::ContextOptions;
+use crate::context::{ContextOptions, told};
 use crate::definition::AgentDefinition;
 use crate::desk::Desk;
 use crate::expand::Planner;
@@ -259,7 +259,9 @@ impl ProcessRunner {
             let value: Value = serde_json::from_slice(&bytes).map_err(of_work)?;
             outputs.insert(name.into_string(), value);
         }
+        let told = |task: &str| told(order, task, &context, &self.options, &self.payloads, dir);
         let around = Surroundings {
+            told: &told,
             node: self.options.node,
             dir,
             items: &self.options.items,
@@ -273,6 +275,7 @@ impl ProcessRunner {
             LaunchError::Io { what, source } => {
                 Unprepared::Machine(io::Error::new(source.kind(), format!("cannot prepare {what}: {source}")))
             }
+            LaunchError::Payload(error) => of_payload(&error),
             error => of_work(error),
         })
     }

@@ -88,7 +88,7 @@ impl HttpRunner {
             }
         };
         let question = loop {
-            match question::prepare(agent, order, &self.payloads, &*self.outputs).await {
+            match question::prepare(agent, order, (&self.options, path), &self.payloads, &*self.outputs).await {
                 Ok(question) => break question,
                 Err(Unasked::Over(result)) => return result.into(),
                 Err(Unasked::Machine(error)) => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 
 use mnemosyne_agents::chat::{ChatEndpoint, ChatTimeouts, Secret};
 use mnemosyne_core::plan::expand_outputs;
@@ -12,9 +13,10 @@ use mnemosyne_core::work::task::{Action, TaskSpec};
 use serde_json::Value;
 
 use super::interrupted;
+use crate::context::told;
 use crate::definition::HttpAgent;
 use crate::fault::{in_full, passing};
-use crate::process::OutputsBefore;
+use crate::process::{OutputsBefore, ProcessOptions};
 use crate::stores::{PayloadError, Payloads};
 use crate::worth::login;
 
@@ -36,6 +38,7 @@ pub(super) enum Unasked {
 pub(super) async fn prepare(
     agent: &HttpAgent,
     order: &Order,
+    (options, dir): (&ProcessOptions, &Path),
     payloads: &Payloads,
     outputs: &dyn OutputsBefore,
 ) -> Result<Question, Unasked> {
@@ -54,6 +57,8 @@ pub(super) async fn prepare(
     }
     let prompt = expand_outputs(template, &|item| known.get(item));
     let prompt = prompt.map_err(|error| wrong(&format!("in prompt: {error}")))?;
+    let run = payloads.decode(&order.context).map_err(|error| of_payload(&error))?;
+    let prompt = told(order, &prompt, &run, options, payloads, dir).map_err(|error| of_payload(&error))?;
     Ok(Question { endpoint, prompt })
 }
 
