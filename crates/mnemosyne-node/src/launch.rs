@@ -265,10 +265,12 @@ fn traceparent(order: &Order) -> String {
 }
 
 /// A UUID (version 8: our own rule) that names a new conversation of the agent:
-/// another one for every attempt, since none may be begun twice.
+/// another one for every attempt and step of one, since none may be begun twice.
 fn session_of(order: &Order) -> String {
     let high = mix(order.item.run.as_u64());
-    let low = mix(high ^ mix(u64::from(order.item.position) ^ mix(order.token.0)));
+    let step =
+        order.step.iter().flat_map(|step| step.bytes()).fold(0, |hash, byte| mix(hash ^ u64::from(byte)));
+    let low = mix(high ^ mix(u64::from(order.item.position) ^ mix(order.token.0 ^ step)));
     format!(
         "{:08x}-{:04x}-8{:03x}-{:04x}-{:012x}",
         high >> 32,

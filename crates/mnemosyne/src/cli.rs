@@ -87,6 +87,9 @@ pub(crate) enum Command {
     Reject(commands::inbox::Reject),
     /// Answer a question of the inbox: the item goes on with what is said
     Answer(commands::inbox::Answer),
+    /// Try agents
+    #[command(subcommand)]
+    Agent(commands::agent::Agent),
     /// Look at a plan without running it
     #[command(subcommand)]
     Plan(commands::plan::Plan),
@@ -171,6 +174,7 @@ async fn dispatch_async(command: Command, globals: &Globals) -> Result<Exit, Fai
         Command::Approve(command) => command.run(globals).await,
         Command::Reject(command) => command.run(globals).await,
         Command::Answer(command) => command.run(globals).await,
+        Command::Agent(command) => command.run(globals).await,
         Command::Up(command) => command.run(globals).await,
         Command::Down(command) => command.run(globals).await,
         Command::Status(command) => command.run(globals).await,

@@ -3,6 +3,10 @@
 pub(crate) const INIT: &str = "Examples:
   mnemosyne init            # looks for installed agents and writes mnemosyne.toml here";
 
+pub(crate) const AGENT_TEST: &str = "Examples:
+  mnemosyne agent test claude           # 0: it answers, and goes on where it can; 1: it does not
+  mnemosyne agent test codex --timeout 1m --json";
+
 pub(crate) const RUN: &str = "Examples:
   mnemosyne run plan.yaml                        # again after an interruption: it is continued
   mnemosyne run plan.yaml --var lang=rust --max-agents 8

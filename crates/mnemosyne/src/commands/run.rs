@@ -6,6 +6,7 @@ use clap::Args;
 use mnemosyne_control::{CallError, Handle};
 use mnemosyne_core::command::Submission;
 use mnemosyne_core::config::Override;
+use mnemosyne_core::config::elements::AgentKind;
 use mnemosyne_core::id::RunId;
 use mnemosyne_core::time::Span;
 use mnemosyne_core::view::{ItemFilter, RunView};
@@ -30,6 +31,8 @@ use mnemosyne_core::text::counted;
 
 /// How long after the first Ctrl-C a second one stops the agents.
 const SECOND_THOUGHT: Duration = Duration::from_secs(2);
+/// Items at work that are looked at when the node ends.
+const AT_WORK_MAX: usize = 10_000;
 /// Failed items that the summary names.
 const FAILED_SHOWN_MAX: usize = 20;
 
@@ -175,13 +178,13 @@ impl Run {
             }
             Waited::TimedOut => {
                 let own = access.own.is_some();
-                let going_on = end(access, None).await?;
+                let going_on = end(around, access, None).await?;
                 say(format!("time is up; run {run} {}", goes_on(own, going_on)));
                 Ok(Exit::Timeout)
             }
             Waited::Interrupted => {
                 let own = access.own.is_some();
-                let running = end(access, Some(&mut interruptions)).await?;
+                let running = end(around, access, Some(&mut interruptions)).await?;
                 say(format!("interrupted; run {run} {}", goes_on(own, running)));
                 Ok(Exit::Interrupted)
             }
@@ -232,11 +235,13 @@ async fn wait(
 
 /// Ends the node of this process, if there is one; its agents go on under their
 /// shims, unless a second interruption comes at once.
-async fn end(access: Access, interruptions: Option<&mut Interruptions>) -> Result<usize, Failure> {
+async fn end(
+    around: &Surroundings,
+    access: Access,
+    interruptions: Option<&mut Interruptions>,
+) -> Result<usize, Failure> {
     let Some(node) = access.own else { return Ok(0) };
-    let running = access.handle.status().await.map_or(0, |status| {
-        status.counts[ItemState::Running.index()] + status.counts[ItemState::Assigned.index()]
-    });
+    let running = outliving(around, &access.handle).await;
     let mut kind = StopKind::HandOver;
     if let Some(interruptions) = interruptions.filter(|_| running > 0) {
         let (go, them) =
@@ -248,6 +253,16 @@ async fn end(access: Access, interruptions: Option<&mut Interruptions>) -> Resul
         }
     }
     node.close(kind).await.map_err(|error| Failure::unavailable(chain(&error)))
+}
+
+/// How many of those at work go on without this process: all that have a shim.
+async fn outliving(around: &Surroundings, handle: &Handle) -> usize {
+    let states = vec![ItemState::Running, ItemState::Assigned];
+    let filter = ItemFilter { states, limit: AT_WORK_MAX, ..ItemFilter::default() };
+    let at_work = handle.items(filter).await.unwrap_or_default();
+    let agents = &around.config.settings.agents;
+    let is_endpoint = |name: &str| agents.get(name).is_some_and(|agent| agent.kind == AgentKind::Http);
+    at_work.iter().filter(|item| !item.agent.as_deref().is_some_and(is_endpoint)).count()
 }
 
 fn goes_on(own: bool, running: usize) -> String {

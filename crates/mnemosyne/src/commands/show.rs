@@ -1,6 +1,6 @@
 //! `mnemosyne show`.
 
-mod attempts;
+pub(crate) mod attempts;
 
 use clap::Args;
 use mnemosyne_control::Handle;

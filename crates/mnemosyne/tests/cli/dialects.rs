@@ -257,3 +257,30 @@ fn a_command_of_a_plan_has_no_conversation() {
         assert_eq!(attempt[name], Value::Null, "{name}");
     }
 }
+
+#[test]
+fn a_definition_is_tried_and_what_was_understood_is_said() {
+    let scene = Scene::new();
+    let begin = steps(["hang-stdin", "says:codex:begin:thread-7", "says:codex:done:ready"]);
+    let go_on = steps(["hang-stdin", "says:codex:begin:{session}", "says:codex:done:ready"]);
+    define(&scene, "codex", &begin, &go_on);
+    let tried = scene.line("agent test bot --json").exits(0).json();
+    assert_eq!((&tried["works"], &tried["answer"], &tried["resumed"]), (&json!(true), &json!("ready"), &json!(true)));
+    assert_eq!((&tried["session"], &tried["usage"]["input_tokens"]), (&json!("thread-7"), &json!(30)));
+    let said = scene.line("agent test bot").exits(0).stdout;
+    assert!(said.contains("works      yes\n") && said.contains("resume     it took up the same"), "{said}");
+    assert!(!scene.data_dir().exists(), "it is tried elsewhere");
+
+    let forgets = steps(["says:codex:begin:thread-8", "says:codex:done:ready"]);
+    define(&scene, "codex", &begin, &forgets);
+    assert_eq!(scene.line("agent test bot --json").exits(1).json()["resumed"], false);
+
+    define(&scene, "codex", &steps(["says:codex:begin:t", "says:codex:throttled:no", "exit:1"]), &go_on);
+    let tried = scene.line("agent test bot --json").exits(1).json();
+    assert!(text(&tried["problem"]).starts_with("throttled: exceeded retry limit"), "{tried}");
+
+    define(&scene, "plain", &steps(["stdout:ready"]), &[]);
+    let tried = scene.line("agent test bot --json").exits(0).json();
+    assert_eq!((&tried["answer"], &tried["resumed"], &tried["usage"]), (&json!("ready"), &Value::Null, &Value::Null));
+    assert!(scene.line("agent test nobody").exits(2).stderr.contains("nobody"));
+}

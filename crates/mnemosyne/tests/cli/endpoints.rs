@@ -118,6 +118,24 @@ fn a_turn_that_dies_with_its_node_is_repeated_and_costs_no_attempt() {
 }
 
 #[test]
+fn nobody_is_told_that_a_turn_goes_on_without_its_node() {
+    let (scene, endpoint) = scene(json!({ "otherwise": { "text": "abcd", "pieces": 2, "hang_after": 1 } }));
+    scene.write("plan.yaml", plan([("a", "prompt: hello")]));
+    let mut run = start(&scene, "run plan.yaml");
+    endpoint.wait_for("the turn", |log| log.active == 1);
+    wait_until("a piece to be seen", || logs(&scene, "a") == "ab");
+    run.interrupt();
+    let outcome = run.wait().exits(130);
+    assert!(
+        !outcome.stderr.contains("by itself") && !outcome.stderr.contains("meanwhile"),
+        "{}",
+        outcome.stderr
+    );
+    endpoint.wait_for("the turn to be hung up on", |log| log.left == 1);
+    assert_eq!(scene.outcomes("a"), ["interrupted"]);
+}
+
+#[test]
 fn a_turn_whose_transcript_shows_that_it_was_done_is_not_repeated() {
     let (scene, endpoint) = scene(json!({ "otherwise": { "text": "abcd", "pieces": 2, "hang_after": 1 } }));
     let node = up(&scene);

@@ -14,7 +14,7 @@ use crate::output::{line, shown};
 const ANSWER_LINES_MAX: usize = 20;
 
 /// The bytes behind a payload.
-pub(super) async fn bytes_of(handle: &Handle, payload: &Payload) -> Result<Vec<u8>, Failure> {
+pub(crate) async fn bytes_of(handle: &Handle, payload: &Payload) -> Result<Vec<u8>, Failure> {
     match payload {
         Payload::Inline(bytes) => Ok(bytes.to_vec()),
         Payload::Blob(blob) => Ok(handle.blob(blob.hash).await?),
@@ -50,7 +50,8 @@ fn attempt_json(attempt: &AttemptView) -> Value {
     })
 }
 
-fn usage_json(usage: &ModelUsage) -> Value {
+/// What a model used, as JSON, with the names that stay.
+pub(crate) fn usage_json(usage: &ModelUsage) -> Value {
     let cost = usage.cost_microusd.map(|micros| micros as f64 / 1e6);
     json!({
         "model": usage.model, "turns": usage.turns, "input_tokens": usage.input_tokens,
@@ -89,7 +90,7 @@ fn print_report(report: &AttemptReport) {
 }
 
 /// What a model used, in words.
-fn in_words(usage: &ModelUsage) -> String {
+pub(crate) fn in_words(usage: &ModelUsage) -> String {
     let cached = usage.cache_read_tokens.saturating_add(usage.cache_write_tokens);
     let mut parts = vec![format!("{} in, {} out", counted(usage.input_tokens, "token"), usage.output_tokens)];
     if cached > 0 {
