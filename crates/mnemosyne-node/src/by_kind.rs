@@ -15,6 +15,7 @@ use crate::process::{OutputsBefore, ProcessOptions, ProcessRunner};
 use crate::review::ReviewRunner;
 use crate::runner::{Ended, Report, Runner, Stop};
 use crate::stores::Payloads;
+use crate::worktrees::ItemTrees;
 
 /// Runs commands, agents of every kind, and reviews.
 #[derive(Clone)]
@@ -33,10 +34,12 @@ impl ByKind {
         payloads: Payloads,
         outputs: Arc<dyn OutputsBefore>,
         desk: Desk,
+        trees: ItemTrees,
     ) -> Self {
         let planner = Arc::clone(&options.planner);
         let options = Arc::new(options);
-        let processes = ProcessRunner::new(Arc::clone(&options), payloads.clone(), Arc::clone(&outputs), desk);
+        let processes =
+            ProcessRunner::new(Arc::clone(&options), payloads.clone(), Arc::clone(&outputs), desk, trees);
         Self {
             planner,
             http: HttpRunner::new(Arc::clone(&options), payloads.clone(), Arc::clone(&outputs)),

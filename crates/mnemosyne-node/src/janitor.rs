@@ -10,14 +10,37 @@ use mnemosyne_consensus::{Consensus, ProposeError};
 use mnemosyne_core::id::RunId;
 use tokio::sync::Notify;
 
+use crate::worktrees::ItemTrees;
+
 /// Folders of the data directory with one folder per run (`RUN`) or attempt (`RUN.ITEM-TOKEN`).
 const FOLDERS: [&str; 2] = ["attempts", "items"];
 
 /// Removes what is to be removed now, and again whenever a run has left the state.
-pub(crate) async fn keep_clean(consensus: Consensus, data_dir: PathBuf, retired: Arc<Notify>) {
-    while sweep(&consensus, &data_dir).await.is_ok() {
+pub(crate) async fn keep_clean(
+    consensus: Consensus,
+    data_dir: PathBuf,
+    trees: ItemTrees,
+    retired: Arc<Notify>,
+) {
+    // Worktrees that were kept are looked at again when a node starts.
+    let mut again = true;
+    while sweep(&consensus, &data_dir).await.is_ok() && sweep_trees(&consensus, &trees, again).await.is_ok() {
+        again = false;
         retired.notified().await;
     }
+}
+
+/// Removes the worktrees of all runs that the state does not know any more.
+async fn sweep_trees(consensus: &Consensus, trees: &ItemTrees, again: bool) -> Result<(), ProposeError> {
+    let found = trees.runs().await;
+    let orphaned = consensus.query(move |state| {
+        let known = |run: &String| run.parse().is_ok_and(|run| state.knows_run(run));
+        found.into_iter().filter(|run| !known(run)).collect::<Vec<_>>()
+    });
+    for run in orphaned.await? {
+        trees.remove(run, again).await;
+    }
+    Ok(())
 }
 
 /// Removes the folders of all runs that the state does not know any more.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mnemosyne_agents::{LaunchSpec, StdinSource, environment, item_folder};
+use mnemosyne_agents::{LaunchSpec, StdinSource, Worktree, WorktreeError, environment, item_folder};
 use mnemosyne_core::hash::mix;
 use mnemosyne_core::id::NodeId;
 use mnemosyne_core::plan::expand_outputs;
@@ -35,6 +35,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) dir: &'a Path,
     /// The folder below which items have folders of their own.
     pub(crate) items: &'a Path,
+    /// The item's worktree, if it is to have one.
+    pub(crate) worktree: Option<&'a Worktree>,
     pub(crate) agents: &'a BTreeMap<String, AgentDefinition>,
     /// Outputs of the items before this one, by name.
     pub(crate) outputs: &'a BTreeMap<String, Value>,
@@ -71,6 +73,9 @@ pub(crate) enum LaunchError {
     /// The feature is not there.
     #[error("{0}")]
     Unsupported(&'static str),
+    /// The worktree has no such folder.
+    #[error(transparent)]
+    Worktree(#[from] WorktreeError),
 }
 
 /// What identifies every process of an attempt: its folder. Items and tokens of
@@ -91,14 +96,16 @@ pub(crate) fn prepare(
         item_folder(around.items, &order.item.run.to_string(), &order.name).map_err(io("the item's folder"))?;
     let artifacts = folder.join(ARTIFACTS_DIR);
     std::fs::create_dir_all(&artifacts).map_err(io("the artifacts folder"))?;
-    let base = match task.workspace {
-        Workspace::None => PathBuf::from(&context.base_dir),
-        Workspace::Folder => folder,
-        Workspace::Worktree => {
-            return Err(LaunchError::Unsupported("worktrees are not supported by this version"));
+    let workdir = task.workdir.as_deref();
+    let cwd = match (around.worktree, task.workspace) {
+        // Never in the checkout of the plan.
+        (Some(worktree), _) => worktree.workdir(workdir)?,
+        (None, Workspace::Folder) => workdir.map_or(folder.clone(), |workdir| folder.join(workdir)),
+        (None, _) => {
+            let base = PathBuf::from(&context.base_dir);
+            workdir.map_or(base.clone(), |workdir| base.join(workdir))
         }
     };
-    let cwd = task.workdir.as_ref().map_or(base.clone(), |workdir| base.join(workdir));
 
     let called = command(order, task, around)?;
     let mut spec = LaunchSpec::new(called.argv, cwd, cookie(around.dir));
@@ -111,6 +118,7 @@ pub(crate) fn prepare(
         spec.env.insert(name.clone(), expand(value, around.outputs, "env")?);
     }
     spec.env.extend(identity(order, around, &artifacts));
+    spec.env.extend(around.worktree.into_iter().flat_map(of_worktree));
     spec.grace_ms = order.policy.grace.as_millis();
     spec.output_head_bytes = around.output_head;
     spec.output_tail_bytes = around.output_tail;
@@ -253,6 +261,18 @@ fn identity(order: &Order, around: &Surroundings<'_>, artifacts: &Path) -> BTree
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
+}
+
+/// What a process in a worktree is told, and what keeps its git there: without
+/// the tree's `.git` it must not take a repository further up for its own.
+fn of_worktree(worktree: &Worktree) -> Vec<(String, String)> {
+    let mut told = vec![
+        ("MNEMOSYNE_WORKTREE".to_owned(), worktree.tree.to_string_lossy().into_owned()),
+        ("MNEMOSYNE_BRANCH".to_owned(), worktree.branch.clone()),
+    ];
+    let above = worktree.tree.parent().map(|above| above.to_string_lossy().into_owned());
+    told.extend(above.map(|above| ("GIT_CEILING_DIRECTORIES".to_owned(), above)));
+    told
 }
 
 /// W3C trace context: one trace a run, one span an attempt, both derived from

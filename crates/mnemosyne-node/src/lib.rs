@@ -41,6 +41,7 @@ mod schema;
 mod stores;
 mod ticker;
 mod viewer;
+mod worktrees;
 mod worth;
 
 pub use context::ContextOptions;
@@ -53,3 +54,4 @@ pub use runner::{Ended, Report, Runner, Stop, StopKind};
 pub use schema::check_outputs_schema;
 pub use stores::{OnFatal, Stores, StoresError, StoresOptions};
 pub use viewer::Viewer;
+pub use worktrees::{KeptWorktree, kept_worktrees};

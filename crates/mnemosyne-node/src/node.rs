@@ -32,6 +32,7 @@ use crate::room::Room;
 use crate::runner::{Runner, StopKind};
 use crate::stores::Stores;
 use crate::ticker;
+use crate::worktrees::{ItemTrees, Recorder, WithTrees};
 
 /// Time between two looks whether there is room for what a node writes while it starts.
 const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_millis(500);
@@ -185,12 +186,16 @@ impl Node {
             shutdown: ask_shutdown,
         });
         let mut tasks = vec![proposing, tokio::spawn(ticker::tick(clock, next_deadline, proposer.clone()))];
+        let trees = ItemTrees::of(&path);
         let runner: Arc<dyn Runner> = match work {
             Work::Runner(runner) => runner,
             Work::Processes(options) => {
                 let desk = Desk { proposer: proposer.clone(), consensus: consensus.clone(), answered: answers };
                 let outputs: Arc<dyn OutputsBefore> = Arc::clone(&endpoint) as _;
-                Arc::new(ByKind::new(options, payloads, outputs, desk))
+                let items = options.items.clone();
+                let by_kind = ByKind::new(options, payloads.clone(), outputs, desk, trees.clone());
+                let recorder = Recorder { trees: trees.clone(), payloads, items };
+                Arc::new(WithTrees { runner: Arc::new(by_kind), recorder })
             }
         };
         tasks.push(tokio::spawn(executor::execute(runner, proposer.clone(), told)));
@@ -215,7 +220,7 @@ impl Node {
                 None
             }
         };
-        tasks.push(tokio::spawn(janitor::keep_clean(consensus.clone(), path.clone(), retired)));
+        tasks.push(tokio::spawn(janitor::keep_clean(consensus.clone(), path.clone(), trees, retired)));
         Ok(Self {
             consensus,
             proposer,

@@ -14,15 +14,15 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use mnemosyne_agents::{
     Activity, AttemptOnDisk, CollectError, Ending, Exit, ExitRecord, LaunchSpec, LeaderStatus, OutputReader,
-    ProcessTable, ShimIdentity, StopMode, Stream, activity, collect_file, escape_control, inspect, launch,
-    request_stop, revoke, stop_and_prove_empty, sweep_cookie, wait_exit,
+    ProcessTable, ShimIdentity, StopMode, Stream, Worktree, activity, collect_file, escape_control, inspect,
+    launch, request_stop, revoke, stop_and_prove_empty, sweep_cookie, wait_exit,
 };
 use mnemosyne_core::id::{ItemId, NodeId};
 use mnemosyne_core::time::Span;
 use mnemosyne_core::view::Order;
 use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault};
 use mnemosyne_core::work::payload::Payload;
-use mnemosyne_core::work::task::TaskSpec;
+use mnemosyne_core::work::task::{RunContext, TaskSpec, Workspace};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -36,11 +36,14 @@ use crate::launch::{LaunchError, OUTPUTS_FILE, Surroundings, cookie, prepare};
 use crate::runner::{Ended, Report, Runner, Stop, StopKind};
 use crate::schema::OutputsSchema;
 use crate::stores::{PayloadError, Payloads};
+use crate::worktrees::ItemTrees;
 
 /// What the shim gets beyond an agent's grace before it is taken for hung.
 const SHIM_TIME: Duration = Duration::from_secs(5);
 /// Time before the next look at an attempt that could not be looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Time before an attempt is granted again whose worktree could not be made just now.
+const LATER: Span = Span::from_secs(5);
 /// Bytes of the last output lines that are put into the record of a failure.
 const ERROR_TAIL_BYTES: usize = 400;
 
@@ -77,6 +80,7 @@ pub struct ProcessRunner {
     outputs: Arc<dyn OutputsBefore>,
     /// Where agents that run ask.
     pub(crate) desk: Desk,
+    trees: ItemTrees,
 }
 
 /// Outputs of items by name, or why they cannot be had.
@@ -100,8 +104,9 @@ impl ProcessRunner {
         payloads: Payloads,
         outputs: Arc<dyn OutputsBefore>,
         desk: Desk,
+        trees: ItemTrees,
     ) -> Self {
-        Self { options, payloads, outputs, desk }
+        Self { options, payloads, outputs, desk, trees }
     }
 
     /// The folder of what an order is about: an attempt, or a part of one.
@@ -246,25 +251,31 @@ impl ProcessRunner {
             // The disk is full, or a folder cannot be made: that is no fault of the work.
             Err(Unprepared::Machine(error)) => Err(error),
             Err(Unprepared::Work(text)) => Ok(Err(cannot_start(text))),
+            Err(Unprepared::Later(text)) => {
+                let (cause, after) = (Cause::Interrupted, Some(LATER));
+                Ok(Err(AttemptResult::Requeue { cause, message: text.into(), after }))
+            }
             Ok(spec) => Ok(Ok(spec)),
         }
     }
 
     async fn prepared(&self, order: &Order, dir: &Path) -> Result<LaunchSpec, Unprepared> {
-        let task = self.payloads.decode(&order.task).map_err(|error| of_payload(&error))?;
-        let context = self.payloads.decode(&order.context).map_err(|error| of_payload(&error))?;
+        let task: TaskSpec = self.payloads.decode(&order.task).map_err(|error| of_payload(&error))?;
+        let context: RunContext = self.payloads.decode(&order.context).map_err(|error| of_payload(&error))?;
         let mut outputs = BTreeMap::new();
         for (name, payload) in self.outputs.outputs_before(order.item).await.map_err(of_work)? {
             let bytes = self.payloads.get(&payload).map_err(|error| of_payload(&error))?;
             let value: Value = serde_json::from_slice(&bytes).map_err(of_work)?;
             outputs.insert(name.into_string(), value);
         }
+        let worktree = self.worktree(order, &task, &context).await?;
         let told = |task: &str| told(order, task, &context, &self.options, &self.payloads, dir);
         let around = Surroundings {
             told: &told,
             node: self.options.node,
             dir,
             items: &self.options.items,
+            worktree: worktree.as_ref(),
             agents: &self.options.agents,
             outputs: &outputs,
             parent_env: std::env::vars_os().collect(),
@@ -277,6 +288,23 @@ impl ProcessRunner {
             }
             LaunchError::Payload(error) => of_payload(&error),
             error => of_work(error),
+        })
+    }
+
+    /// The worktree of the item, if its plan asks for one.
+    async fn worktree(
+        &self,
+        order: &Order,
+        task: &TaskSpec,
+        context: &RunContext,
+    ) -> Result<Option<Worktree>, Unprepared> {
+        if task.workspace != Workspace::Worktree {
+            return Ok(None);
+        }
+        let made = self.trees.make(order, context).await;
+        made.map(Some).map_err(|error| match error.is_passing() {
+            true => Unprepared::Later(format!("no worktree yet: {}", in_full(&error))),
+            false => Unprepared::Work(format!("no worktree: {}", in_full(&error))),
         })
     }
 
@@ -385,7 +413,7 @@ impl ProcessRunner {
         let schema = match self.schema(order) {
             Ok(schema) => schema,
             Err(Unprepared::Machine(error)) => return Err(error),
-            Err(Unprepared::Work(error)) => {
+            Err(Unprepared::Work(error) | Unprepared::Later(error)) => {
                 return Ok(interrupted(format!("the item's task cannot be read: {error}")));
             }
         };
@@ -469,6 +497,8 @@ impl Complaint {
 enum Unprepared {
     /// Trying again would not help.
     Work(String),
+    /// It would help later: a lock is held, or git took too long.
+    Later(String),
     /// It would.
     Machine(io::Error),
 }

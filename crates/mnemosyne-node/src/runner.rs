@@ -53,6 +53,12 @@ impl Stop {
         self.asked_beyond(StopKind::GoOn).await
     }
 
+    /// Whether it has been asked for exactly this.
+    #[must_use]
+    pub fn is_asked(&self, kind: StopKind) -> bool {
+        *self.0.borrow() == kind
+    }
+
     /// Returns when it is to end more urgently than `kind`.
     pub async fn asked_beyond(&mut self, kind: StopKind) -> StopKind {
         let asked = self.0.wait_for(|asked| *asked > kind).await.map(|asked| *asked);

@@ -15,6 +15,7 @@ mod settings;
 mod setup;
 mod signals;
 mod view;
+mod worktrees;
 
 use std::process::ExitCode;
 

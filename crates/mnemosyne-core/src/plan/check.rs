@@ -6,33 +6,22 @@ use crate::plan::elements::action::OutputRead;
 use crate::plan::graph::Graph;
 use crate::plan::instances::Instances;
 use crate::plan::limits::{FAILURE_ROOTS_MAX, OUTPUT_LOOK_STEPS, OUTPUT_SEARCH_STEPS_MAX};
-use crate::plan::model::{Plan, Shared};
+use crate::plan::model::Plan;
 use crate::plan::offer::{Match, Offers};
 use crate::plan::resolve::{Names, Target};
 use crate::text::{Finding, Findings, Location, join, name};
 use crate::work::spec::{Condition, RunSpec};
-use crate::work::task::Workspace;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Refuses what belongs to the format and is not executed by this version.
 pub(crate) fn unsupported(plan: &Plan, findings: &mut Findings) {
-    shared(&plan.defaults, findings);
     for item in &plan.items {
         if let Some(paths) = &item.paths {
             findings.push(
                 not_supported("`paths`", paths.at).help("order items that write the same files by `needs`"),
             );
         }
-        if let Some(own) = &item.shared {
-            shared(own, findings);
-        }
-    }
-}
-
-fn shared(shared: &Shared, findings: &mut Findings) {
-    if let Some(workspace) = shared.workspace.filter(|workspace| workspace.value == Workspace::Worktree) {
-        findings.push(not_supported("`workspace: worktree`", workspace.at).help("use `folder` or `none`"));
     }
 }
 

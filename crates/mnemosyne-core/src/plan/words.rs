@@ -272,7 +272,10 @@ pub(crate) const PHASES: &[Word] = &[
 const WORKSPACES: &[Word] = &[
     Word { name: "none", doc: "In the plan's folder, shared with other items. This is the default." },
     Word { name: "folder", doc: "In a folder of its own." },
-    Word { name: "worktree", doc: "In a git worktree of its own." },
+    Word {
+        name: "worktree",
+        doc: "In a git worktree and on a branch of its own, from the commit that the plan's folder is at.",
+    },
 ];
 
 const ON_FAILURE: &[Word] = &[

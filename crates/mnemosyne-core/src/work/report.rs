@@ -63,6 +63,46 @@ pub struct AttemptReport {
     pub context: Option<ContextRecord>,
     /// Hash of what it left to be reviewed.
     pub subject: Option<[u8; 32]>,
+    /// What it left in the worktree of its item, if that has one.
+    pub worktree: Option<Box<WorktreeReport>>,
+}
+
+/// What an attempt left in the worktree of its item.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorktreeReport {
+    /// The folder.
+    pub path: Box<str>,
+    /// The branch that was made for the item.
+    pub branch: Box<str>,
+    /// The commit that it started from.
+    pub start: Box<str>,
+    /// The commit it was at.
+    pub head: Option<Box<str>>,
+    /// The hash of all files in it, also of those that are in no commit.
+    pub tree: Option<Box<str>>,
+    /// Something in it was in no commit.
+    pub dirty: bool,
+    /// Files that differ from the start.
+    pub files: u64,
+    /// How they differ, as a patch that ends at a limit.
+    pub diff: Option<Payload>,
+    /// Bytes of the whole patch.
+    pub diff_bytes: u64,
+    /// What whoever reviews must know: changes that steer agents or git, links that lead out of the tree.
+    pub notes: Vec<Box<str>>,
+    /// Why this is not all, if so.
+    pub problem: Option<Box<str>>,
+}
+
+impl WorktreeReport {
+    /// About how many bytes it takes up in the log.
+    fn log_bytes(&self) -> usize {
+        let texts = [&self.path, &self.branch, &self.start];
+        let maybe = [&self.head, &self.tree, &self.problem];
+        let texts = texts.into_iter().chain(maybe.into_iter().flatten()).chain(&self.notes);
+        let length: usize = texts.map(|text| text.len()).sum();
+        size_of::<Self>() + length + self.diff.as_ref().map_or(0, Payload::log_bytes)
+    }
 }
 
 impl AttemptReport {
@@ -71,6 +111,8 @@ impl AttemptReport {
     pub fn log_bytes(&self) -> usize {
         let texts =
             [&self.agent_session, &self.usage.model].map(|text| text.as_ref().map_or(0, |text| text.len()));
-        size_of::<Self>() + texts.iter().sum::<usize>() + self.answer.as_ref().map_or(0, Payload::log_bytes)
+        let worktree = self.worktree.as_ref().map_or(0, |worktree| worktree.log_bytes());
+        let answer = self.answer.as_ref().map_or(0, Payload::log_bytes);
+        size_of::<Self>() + texts.iter().sum::<usize>() + answer + worktree
     }
 }

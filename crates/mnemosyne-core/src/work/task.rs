@@ -124,7 +124,7 @@ pub enum Workspace {
     None,
     /// In a folder of its own.
     Folder,
-    /// In a git worktree of its own.
+    /// In a git worktree and on a branch of its own.
     Worktree,
 }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::access::connect;
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
-use crate::output::{json, line};
+use crate::output::{json, line, shown};
 use crate::settings::Surroundings;
 use crate::view::read;
 
@@ -47,6 +47,7 @@ impl Doctor {
         }
         findings.extend(node_and_log(&around).await);
         findings.extend(agents(&around));
+        findings.extend(worktrees(&around));
         let worst = findings.iter().filter(|finding| !finding.good).map(|finding| finding.exit);
         let exit = worst.max_by_key(|exit| *exit as u8).unwrap_or(Exit::Success);
         if around.json {
@@ -226,6 +227,19 @@ fn endpoint(name: &str, agent: &AgentDefinition) -> Finding {
             good("agent", format!("{name}: {} at {}", part(&agent.model), part(&agent.base_url)))
         }
     }
+}
+
+/// Worktrees that were kept when their items were over: somebody should look at them.
+fn worktrees(around: &Surroundings) -> Vec<Finding> {
+    let kept = match mnemosyne_node::kept_worktrees(&around.data_dir) {
+        Ok(kept) => kept,
+        Err(error) => return vec![bad("trees", crate::failure::chain(&error))],
+    };
+    let named = |one: mnemosyne_node::KeptWorktree| {
+        let text = format!("{} is kept (branch {}): {}", one.tree.display(), one.branch, one.reason);
+        good("trees", shown(&text))
+    };
+    kept.into_iter().map(named).collect()
 }
 
 fn is_runnable(program: &str) -> bool {

@@ -19,6 +19,7 @@ use crate::output::{Table, fitted, json, line, shown};
 use crate::progress::summary;
 use crate::settings::Surroundings;
 use crate::view::View;
+use crate::worktrees;
 
 /// Items of a run that are listed.
 const ITEMS_SHOWN_MAX: usize = 1_000;
@@ -123,6 +124,10 @@ async fn show_item(handle: &Handle, item: ItemId, as_json: bool) -> Result<Exit,
     if as_json {
         let mut value = detail_json(&detail, outputs);
         value["history"] = attempts::history_json(handle, &detail.history).await?;
+        value["worktree"] = match worktrees::latest(&detail) {
+            None => Value::Null,
+            Some(report) => worktrees::whole(handle, report).await?,
+        };
         json(&value);
         return Ok(Exit::Success);
     }
@@ -184,6 +189,7 @@ fn print(detail: &ItemDetail, outputs: &Value) {
         ));
     }
     detail.history.iter().for_each(attempts::print);
+    worktrees::latest(detail).into_iter().flat_map(worktrees::lines).for_each(line);
     if !outputs.is_null() {
         line(format!("outputs    {outputs}"));
     }

@@ -28,3 +28,4 @@ mod scheduling;
 mod signals;
 mod timing;
 mod wording;
+mod worktrees;

@@ -354,14 +354,6 @@ items:
     3 |   a: { prompt: x, workspace: worktree, paths: ["src/**"] }
       |                                               ^^^^^^^^^^^
       = help: order items that write the same files by `needs`
-
-    error[plan/not-supported]: not supported yet by this version: `workspace: worktree`
-     --> plan.yaml:3:30
-      |
-    3 |   a: { prompt: x, workspace: worktree, paths: ["src/**"] }
-      |                              ^^^^^^^^
-      = help: use `folder` or `none`
-
     "#);
 }
 

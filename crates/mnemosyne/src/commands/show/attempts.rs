@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::output::{line, shown};
+use crate::worktrees;
 
 /// Lines of an answer that are shown.
 const ANSWER_LINES_MAX: usize = 20;
@@ -47,6 +48,7 @@ fn attempt_json(attempt: &AttemptView) -> Value {
         "granted_at": attempt.granted_at, "started_at": attempt.started_at, "ended_at": attempt.ended_at,
         "outcome": attempt.outcome.map(|outcome| outcome.to_string()),
         "counts": attempt.outcome.map(|outcome| outcome.spends_attempt()), "message": attempt.message,
+        "worktree": report.and_then(|report| report.worktree.as_deref()).map(worktrees::as_json),
     })
 }
 
