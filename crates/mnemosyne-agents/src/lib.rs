@@ -1,4 +1,5 @@
-//! Running agents: the shim, process supervision, per-item folders, bounded output, dialects of headless agents.
+//! Running agents: pools of agents, the shim, process supervision, per-item folders, bounded output, dialects of
+//! headless agents.
 //!
 //! Every attempt of an item runs as one process tree under a small **shim**, a
 //! mode of our own binary. The shim outlives the node: it keeps the agent's
@@ -25,6 +26,7 @@ pub mod dialect;
 pub mod escape;
 pub mod folder;
 pub mod output;
+pub mod pool;
 pub mod process;
 pub mod shim;
 pub mod subject;

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use mnemosyne_core::agent::PoolView;
 use mnemosyne_core::command::{Submission, Target};
 use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::id::{ItemId, RunId};
 use mnemosyne_core::reply::{Refusal, Reply};
 use mnemosyne_core::view::{ItemDetail, ItemFilter, ItemView, RunView, StatusView};
 use mnemosyne_core::why::Why;
+use mnemosyne_core::work::learn::{Skill, TrackRecord};
 use thiserror::Error;
 
 use crate::client::Connection;
@@ -168,6 +170,22 @@ impl Handle {
     /// As [`Handle::call`].
     pub async fn performance(&self) -> Result<Performance, CallError> {
         ask!(self, Request::Performance, Performance)
+    }
+
+    /// The pools of the node with their agents; none when no node runs.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn pools(&self) -> Result<Vec<PoolView>, CallError> {
+        ask!(self, Request::Pools, Pools)
+    }
+
+    /// What is known of the work of agents, by agent and capability.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn track_records(&self) -> Result<Vec<(Skill, TrackRecord)>, CallError> {
+        ask!(self, Request::TrackRecords, TrackRecords)
     }
 
     /// Events after a number.

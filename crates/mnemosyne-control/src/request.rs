@@ -1,5 +1,6 @@
 //! What can be asked of a node, and what it answers.
 
+use mnemosyne_core::agent::PoolView;
 use mnemosyne_core::command::{Submission, Target};
 use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::id::{ItemId, QuestionId, RunId};
@@ -7,6 +8,7 @@ use mnemosyne_core::inbox::{Decision, Question};
 use mnemosyne_core::reply::Reply;
 use mnemosyne_core::view::{ItemDetail, ItemFilter, ItemView, RunView, StatusView};
 use mnemosyne_core::why::Why;
+use mnemosyne_core::work::learn::{Skill, TrackRecord};
 use serde::{Deserialize, Serialize};
 
 /// Something that is asked of a node.
@@ -58,6 +60,10 @@ pub enum Request {
         /// Stop the agents.
         stop_agents: bool,
     },
+    /// What the agents of the node do.
+    Pools,
+    /// What is known of the work of agents so far.
+    TrackRecords,
 }
 
 /// How a node process does, as far as it can tell.
@@ -152,4 +158,8 @@ pub enum Answer {
     Done,
     /// It could not be done.
     Failed(String),
+    /// To [`Request::Pools`]; none when no node runs.
+    Pools(Vec<PoolView>),
+    /// To [`Request::TrackRecords`].
+    TrackRecords(Vec<(Skill, TrackRecord)>),
 }

@@ -4,6 +4,7 @@
 //! clock, no randomness, no I/O, no async and no hash-ordered iteration, so
 //! every replica that applies the same log computes the same state.
 
+pub mod agent;
 pub mod command;
 pub mod config;
 pub mod context;

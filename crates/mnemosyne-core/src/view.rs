@@ -8,6 +8,7 @@ use crate::inbox::Question;
 use crate::node::NodeFacts;
 use crate::orchestration::{Orchestration, Totals};
 use crate::reply::Refusal;
+use crate::role::AgentRole;
 use crate::time::{Span, Stamp};
 use crate::work::attempt::{Attempt, Outcome};
 use crate::work::conversation::{Conversation, taken_up};
@@ -231,6 +232,8 @@ pub struct Order {
     pub token: FencingToken,
     /// The agent definition to use; none for a command.
     pub agent: Option<Box<str>>,
+    /// The role whose agents execute it.
+    pub role: AgentRole,
     /// The rules for the item's attempts.
     pub policy: Policy,
     /// What to execute, encoded.
@@ -488,6 +491,7 @@ impl Orchestration {
             Some(Conversation { session, used }) => (Some(session), used),
             None => (None, ModelUsage::default()),
         };
+        let demand = &run.head.demands[usize::from(item.demand)];
         Some(Order {
             item: id,
             name: item.name.clone(),
@@ -495,7 +499,8 @@ impl Orchestration {
             namespace: run.head.namespace.clone(),
             attempt: attempt.number,
             token: attempt.token,
-            agent: agent_of(attempt, &run.head.demands[usize::from(item.demand)]),
+            agent: agent_of(attempt, demand),
+            role: demand.role,
             policy: run.policy(item).clone(),
             task: item.task.clone(),
             context: run.head.context.clone(),

@@ -45,6 +45,10 @@ pub(crate) fn of_state(state: &Orchestration, now: Stamp, request: &Request) -> 
             status.now = status.now.max(now);
             Answer::Status(Box::new(status))
         }
+        Request::TrackRecords => {
+            let records = state.track_records().iter();
+            Answer::TrackRecords(records.map(|(skill, record)| (skill.clone(), *record)).collect())
+        }
         _ => return None,
     })
 }

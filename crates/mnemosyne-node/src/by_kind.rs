@@ -103,4 +103,9 @@ impl Runner for ByKind {
         }
         .boxed()
     }
+
+    /// Whatever its kind: what runs outside of this process runs in the attempt's folder.
+    fn abandon(&self, order: Order) -> BoxFuture<'static, ()> {
+        self.processes.abandon(order)
+    }
 }

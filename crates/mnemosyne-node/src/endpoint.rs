@@ -7,6 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use mnemosyne_consensus::Consensus;
 use mnemosyne_control::{Answer, Endpoint, OutputQuery, Performance, Request};
+use mnemosyne_core::agent::PoolView;
 use mnemosyne_core::command::{Command, Submission};
 use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::id::ItemId;
@@ -14,10 +15,11 @@ use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::reply::Reply;
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_persistence::History;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answers;
 use crate::clock::Clock;
+use crate::executor::Instruction;
 use crate::fault::in_full;
 use crate::process::{NamedOutputs, OutputsBefore};
 use crate::proposer::Proposer;
@@ -36,6 +38,8 @@ pub(crate) struct NodeEndpoint {
     pub(crate) history: Arc<Mutex<History>>,
     pub(crate) attempts: PathBuf,
     pub(crate) latest: watch::Receiver<u64>,
+    /// Weak, since whoever executes what it says holds the endpoint.
+    pub(crate) instructions: mpsc::WeakUnboundedSender<Instruction>,
     pub(crate) shutdown: watch::Sender<Option<StopKind>>,
 }
 
@@ -74,6 +78,7 @@ impl NodeEndpoint {
                 self.payloads.blob(hash).map(Answer::Blob).map_err(|error| error.to_string())
             }
             Request::Performance => Ok(Answer::Performance(self.performance())),
+            Request::Pools => self.pools().await.map(Answer::Pools),
             Request::Shutdown { stop_agents } => {
                 let kind = if stop_agents { StopKind::Now } else { StopKind::HandOver };
                 self.shutdown.send_replace(Some(kind));
@@ -93,6 +98,15 @@ impl NodeEndpoint {
         Performance {
             event_persist_latency_ms: (count > 0).then(|| latency.sum().as_secs_f64() * 1e3 / count as f64),
             memory_usage_bytes: memory_of_this_process(),
+        }
+    }
+
+    async fn pools(&self) -> Result<Vec<PoolView>, String> {
+        let (answer, pools) = oneshot::channel();
+        let asked = self.instructions.upgrade().map(|to| to.send(Instruction::Look(self.clock.now(), answer)));
+        match asked {
+            Some(Ok(())) => pools.await.map_err(|_| "the node ends".to_owned()),
+            _ => Err("the node ends".to_owned()),
         }
     }
 

@@ -1,19 +1,34 @@
-//! Carries out what the state machine has granted to this node: one task per
-//! attempt, which reports its start and its end to the log.
+//! Carries out what the state machine has granted to this node: hands each
+//! attempt to an agent of its role, and keeps it until its end is reported.
+//!
+//! The state machine decides which attempts this node executes; the pool, which of its agents executes one. An agent
+//! that crashes loses nothing: its attempt is begun again as one that may have run already, and the attempt's folder
+//! tells whether it still does. One that makes every agent crash goes back to the state machine, once nothing of it runs.
 
-use std::collections::BTreeMap;
+mod abandon;
+mod attempt;
+mod done;
+mod held;
+mod look;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures::future::BoxFuture;
-use mnemosyne_core::command::Command;
-use mnemosyne_core::id::{FencingToken, ItemId};
+use mnemosyne_agents::pool::{Happened, Pools, Ticket};
+use mnemosyne_core::agent::PoolView;
+use mnemosyne_core::id::FencingToken;
+use mnemosyne_core::role::AgentRole;
+use mnemosyne_core::time::Stamp;
 use mnemosyne_core::view::Order;
-use mnemosyne_core::work::attempt::AttemptResult;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, oneshot};
 
+use self::done::Done;
+use self::held::Held;
 use crate::proposer::Proposer;
-use crate::runner::{Ended, Report, Runner, Stop, StopKind};
+use crate::runner::{Runner, StopKind};
 
 /// What the executor is told.
 #[derive(Debug)]
@@ -22,107 +37,168 @@ pub(crate) enum Instruction {
     Start(Box<Order>),
     /// End an attempt, also one that this process has not taken up.
     Stop(Box<Order>),
+    /// Say what the agents do at this time.
+    Look(Stamp, oneshot::Sender<Vec<PoolView>>),
     /// The node ends: leave the agents to their shims, or stop them; then
     /// answer with the number of attempts that go on.
     Shutdown(StopKind, oneshot::Sender<usize>),
+}
+
+/// What an attempt needs from outside.
+struct Around {
+    runner: Arc<dyn Runner>,
+    proposer: Proposer,
+    done: Arc<[Done; 4]>,
+    /// Attempts that go on without this process.
+    left_alone: Arc<AtomicUsize>,
 }
 
 /// Runs until it is told to shut down, or until nobody can tell it anything.
 pub(crate) async fn execute(
     runner: Arc<dyn Runner>,
     proposer: Proposer,
+    pools: Pools,
     mut instructions: mpsc::UnboundedReceiver<Instruction>,
 ) {
-    let mut attempts: BTreeMap<FencingToken, watch::Sender<StopKind>> = BTreeMap::new();
-    let mut tasks: JoinSet<Followed> = JoinSet::new();
+    let around = Around { runner, proposer, done: Arc::default(), left_alone: Arc::default() };
+    let mut executor = Executor { around, pools, held: BTreeMap::new(), waiting: Default::default() };
     loop {
         let instruction = tokio::select! {
-            Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
-                if let Ok(Followed { token, .. }) = ended {
-                    attempts.remove(&token);
-                }
+            // An agent that is free again comes before whoever needs one.
+            biased;
+            happened = executor.pools.next() => {
+                executor.take(happened).await;
                 continue;
             }
             instruction = instructions.recv() => instruction,
         };
         match instruction {
             None => return,
-            Some(Instruction::Stop(order)) if attempts.contains_key(&order.token) => {
-                urge(&attempts[&order.token], StopKind::Polite);
-            }
-            Some(Instruction::Start(order) | Instruction::Stop(order)) => {
-                let token = order.token;
-                let asked = if order.stopping { StopKind::Polite } else { StopKind::GoOn };
-                let (stop, stopped) = watch::channel(asked);
-                attempts.insert(token, stop);
-                let item = order.item;
-                let (started, has_started) = oneshot::channel();
-                // Called here and not in the task, which would be one hand-over more before the start.
-                let run = runner.run(*order, Stop(stopped.clone()), Report(started));
-                let attempt = Attempt { item, token, run, has_started, stop: stopped };
-                tasks.spawn(attempt.follow(proposer.clone()));
-            }
+            Some(Instruction::Start(order)) => executor.start(*order).await,
+            Some(Instruction::Stop(order)) => executor.stop(*order).await,
+            // Whoever asked may have gone.
+            Some(Instruction::Look(now, asked)) => drop(asked.send(executor.look(now))),
             Some(Instruction::Shutdown(kind, done)) => {
-                attempts.values().for_each(|stop| urge(stop, kind));
-                let mut handed_over = 0;
-                while let Some(ended) = tasks.join_next().await {
-                    handed_over += usize::from(ended.is_ok_and(|followed| followed.goes_on));
-                }
                 // The node waits for it, unless it has been killed.
-                let _ = done.send(handed_over);
+                let _ = done.send(executor.shut_down(kind).await);
                 return;
             }
         }
     }
 }
 
-/// Asks for the end of an attempt. One that is being stopped is not handed over.
-fn urge(stop: &watch::Sender<StopKind>, kind: StopKind) {
-    stop.send_if_modified(|asked| {
-        let changes = *asked == StopKind::GoOn || (kind == StopKind::Now && *asked < kind);
-        if changes {
-            *asked = kind;
+struct Executor {
+    around: Around,
+    pools: Pools,
+    held: BTreeMap<FencingToken, Held>,
+    /// Those of them that no agent executes yet, since too many agents have crashed; by role.
+    waiting: [VecDeque<FencingToken>; 4],
+}
+
+impl Executor {
+    async fn start(&mut self, order: Order) {
+        let token = order.token;
+        if self.held.contains_key(&token) {
+            return;
         }
-        changes
-    });
-}
+        // Something of it may run already, or there is only a stop to be carried out.
+        let at_once = order.adopted || order.stopping;
+        self.held.insert(token, Held::new(order));
+        self.begin(token, at_once).await;
+    }
 
-/// An attempt that this process has nothing to do with any more.
-struct Followed {
-    token: FencingToken,
-    /// It goes on without this process.
-    goes_on: bool,
-}
+    async fn stop(&mut self, order: Order) {
+        let token = order.token;
+        let Some(held) = self.held.get_mut(&token) else { return self.start(order).await };
+        held.urge(StopKind::Polite);
+        let line = &mut self.waiting[order.role.index()];
+        if let Some(place) = line.iter().position(|waiting| *waiting == token) {
+            line.remove(place);
+            self.begin(token, true).await;
+        }
+    }
 
-/// An attempt that is under way.
-struct Attempt {
-    item: ItemId,
-    token: FencingToken,
-    run: BoxFuture<'static, Ended>,
-    has_started: oneshot::Receiver<()>,
-    stop: watch::Receiver<StopKind>,
-}
-
-impl Attempt {
-    /// Follows the attempt to its end and reports on it.
-    async fn follow(mut self, proposer: Proposer) -> Followed {
-        let (item, token) = (self.item, self.token);
-        let Ended { result, report } = tokio::select! {
-            biased;
-            ended = &mut self.run => ended,
-            Ok(()) = self.has_started => {
-                if proposer.tell(Command::Started { item, token }).await.is_err() {
-                    return Followed { token, goes_on: false };
-                }
-                self.run.await
-            }
+    /// Has an agent execute an attempt; when there is none it waits, unless it must not.
+    async fn begin(&mut self, token: FencingToken, at_once: bool) {
+        let Some(held) = self.held.get(&token) else { return };
+        let (role, ticket, around) = (held.role(), Ticket(token.0), &self.around);
+        let begun = if at_once {
+            let begun = self.pools.assign_beyond(role, ticket, || held.work(around)).await;
+            begun.inspect_err(|error| tracing::warn!(%error, item = %held.item(), "an attempt waits")).is_ok()
+        } else {
+            self.pools.assign(role, ticket, || held.work(around)).await
         };
-        // An attempt that was left to its shim is found by the next node; one that could not be left is over.
-        let goes_on = *self.stop.borrow() == StopKind::HandOver && result == AttemptResult::Stopped;
-        if !goes_on {
-            // When the log takes nothing any more, the next node finds the attempt on disk.
-            let _ = proposer.tell(Command::Finished { item, token, result, report }).await;
+        if !begun {
+            self.waiting[role.index()].push_back(token);
         }
-        Followed { token, goes_on }
+    }
+
+    async fn take(&mut self, happened: Happened) {
+        match happened {
+            Happened::Done(ticket) => {
+                self.held.remove(&FencingToken(ticket.0));
+            }
+            Happened::Crashed { role, number, ticket, error } => {
+                let agent = look::name(role, number);
+                match ticket {
+                    Some(ticket) => self.crashed(FencingToken(ticket.0), &agent, error).await,
+                    None => tracing::warn!(agent, %error, "an agent has crashed without work"),
+                }
+            }
+            Happened::RestartDue => self.pools.restart_due().await,
+        }
+        self.serve().await;
+    }
+
+    /// An agent has crashed over an attempt.
+    async fn crashed(&mut self, token: FencingToken, agent: &str, error: Box<str>) {
+        let Some(held) = self.held.get_mut(&token) else { return };
+        tracing::warn!(agent, %error, item = %held.item(), "an agent has crashed; its attempt is taken up again");
+        held.crashed(error);
+        if held.is_left_alone() {
+            self.held.remove(&token);
+            self.around.left_alone.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.begin(token, true).await;
+        }
+    }
+
+    /// Lets agents begin what waits for one.
+    async fn serve(&mut self) {
+        for role in AgentRole::ALL {
+            // Each once: those for which there is still no agent go back to the end of the line.
+            for _ in 0..self.waiting[role.index()].len() {
+                if let Some(token) = self.waiting[role.index()].pop_front() {
+                    self.begin(token, false).await;
+                }
+            }
+        }
+    }
+
+    /// Ends; returns how many attempts go on.
+    async fn shut_down(mut self, kind: StopKind) -> usize {
+        self.held.values_mut().for_each(|held| held.urge(kind));
+        for token in self.waiting.iter_mut().flat_map(std::mem::take).collect::<Vec<_>>() {
+            if self.held[&token].is_left_alone() {
+                self.held.remove(&token);
+            } else {
+                self.begin(token, true).await;
+            }
+        }
+        while !self.held.is_empty() {
+            let happened = self.pools.next().await;
+            self.take(happened).await;
+        }
+        self.pools.close().await;
+        self.around.left_alone.load(Ordering::Relaxed)
+    }
+
+    fn look(&self, now: Stamp) -> Vec<PoolView> {
+        let pool = |role: AgentRole| {
+            let at_work = |ticket: Ticket| self.held.get(&FencingToken(ticket.0)).map(Held::assignment);
+            let waiting = self.waiting[role.index()].len();
+            look::pool(role, self.pools.of(role), now, at_work, waiting, &self.around.done[role.index()])
+        };
+        AgentRole::ALL.map(pool).into()
     }
 }

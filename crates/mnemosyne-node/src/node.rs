@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use mnemosyne_agents::pool::{PoolSize, Pools, RestartRules, ScaleError};
 use mnemosyne_consensus::{Consensus, OpenError, ProposeError};
 use mnemosyne_control::{Bound, Handle, Server};
 use mnemosyne_core::command::Command;
@@ -45,6 +46,8 @@ pub struct Options {
     pub node: NodeId,
     /// What it can run.
     pub facts: NodeFacts,
+    /// Agents that are ready also when there is nothing to do, by role; there are never more than slots.
+    pub agents_min: [u32; 4],
     /// The replicated settings it wants.
     pub settings: Settings,
     /// Whether it takes part in the work.
@@ -70,6 +73,9 @@ pub enum Work {
     Processes(ProcessOptions),
     /// By this runner.
     Runner(Arc<dyn Runner>),
+    /// As processes, by a runner around the one that knows them.
+    #[cfg(test)]
+    Around(ProcessOptions, fn(Arc<dyn Runner>) -> Arc<dyn Runner>),
 }
 
 /// Why a node could not start or go on.
@@ -92,6 +98,9 @@ pub enum NodeError {
     /// The state machine refused something the node needs.
     #[error(transparent)]
     Refused(#[from] mnemosyne_core::reply::Refusal),
+    /// Its agents.
+    #[error(transparent)]
+    Agents(#[from] ScaleError),
     /// It stopped while it was starting.
     #[error("the node stopped while it was starting")]
     Stopped,
@@ -140,7 +149,7 @@ impl Node {
     }
 
     async fn start_with_room(options: Options) -> Result<Self, NodeError> {
-        let Options { stores, node, facts, settings, part, work, snapshot_bytes } = options;
+        let Options { stores, node, facts, agents_min, settings, part, work, snapshot_bytes } = options;
         let payloads = stores.payloads();
         let (attempts, path) = (stores.attempts(), stores.path().to_owned());
         let Stores { dir, log, snapshots, history, .. } = stores;
@@ -183,22 +192,29 @@ impl Node {
             history: Arc::clone(&history),
             attempts,
             latest,
+            instructions: instructions.downgrade(),
             shutdown: ask_shutdown,
         });
         let mut tasks = vec![proposing, tokio::spawn(ticker::tick(clock, next_deadline, proposer.clone()))];
+        let desk = Desk { proposer: proposer.clone(), consensus: consensus.clone(), answered: answers };
+        let outputs: Arc<dyn OutputsBefore> = Arc::clone(&endpoint) as _;
         let trees = ItemTrees::of(&path);
+        let by_kind = |options: ProcessOptions| -> Arc<dyn Runner> {
+            let recorder = Recorder { trees: trees.clone(), payloads: payloads.clone(), items: options.items.clone() };
+            let by_kind = ByKind::new(options, payloads.clone(), outputs, desk, trees.clone());
+            Arc::new(WithTrees { runner: Arc::new(by_kind), recorder })
+        };
         let runner: Arc<dyn Runner> = match work {
             Work::Runner(runner) => runner,
-            Work::Processes(options) => {
-                let desk = Desk { proposer: proposer.clone(), consensus: consensus.clone(), answered: answers };
-                let outputs: Arc<dyn OutputsBefore> = Arc::clone(&endpoint) as _;
-                let items = options.items.clone();
-                let by_kind = ByKind::new(options, payloads.clone(), outputs, desk, trees.clone());
-                let recorder = Recorder { trees: trees.clone(), payloads, items };
-                Arc::new(WithTrees { runner: Arc::new(by_kind), recorder })
-            }
+            Work::Processes(options) => by_kind(options),
+            #[cfg(test)]
+            Work::Around(options, around) => around(by_kind(options)),
         };
-        tasks.push(tokio::spawn(executor::execute(runner, proposer.clone(), told)));
+        // Whoever only takes requests is granted nothing.
+        let agents_min = if part == Part::Worker { agents_min } else { [0; 4] };
+        let rules = RestartRules { seed: clock.now().as_millis(), ..RestartRules::default() };
+        let pools = Pools::start(sizes(agents_min, facts.slots), rules).await?;
+        tasks.push(tokio::spawn(executor::execute(runner, proposer.clone(), pools, told)));
 
         // This process holds the data directory, so whoever had a session here is gone.
         if let Some(session) = consensus.query(move |state| state.session_of(node)).await? {
@@ -333,6 +349,12 @@ impl Node {
         }
         Ok(running)
     }
+}
+
+/// The sizes of the pools: an agent for each slot, and no more than are needed.
+fn sizes(min: [u32; 4], slots: [u32; 4]) -> [PoolSize; 4] {
+    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    std::array::from_fn(|role| PoolSize { min: count(min[role]), max: count(slots[role]) })
 }
 
 /// Makes the control socket and `node.json`.

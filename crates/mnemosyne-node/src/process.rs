@@ -4,6 +4,8 @@
 //! shim lives, how it ended. So going on after a restart is the same code as
 //! starting afresh.
 
+mod abandon;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -95,6 +97,11 @@ impl Runner for ProcessRunner {
     fn run(&self, order: Order, stop: Stop, report: Report) -> BoxFuture<'static, Ended> {
         let runner = self.clone();
         async move { runner.attempt(order, stop, report).await }.boxed()
+    }
+
+    fn abandon(&self, order: Order) -> BoxFuture<'static, ()> {
+        let dir = self.folder_of(&order);
+        abandon::abandon(order, dir).boxed()
     }
 }
 

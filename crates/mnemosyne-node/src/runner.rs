@@ -1,5 +1,6 @@
 //! Whoever executes attempts for the executor.
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use mnemosyne_core::view::Order;
 use mnemosyne_core::work::attempt::AttemptResult;
@@ -7,11 +8,19 @@ use mnemosyne_core::work::report::AttemptReport;
 use tokio::sync::watch;
 
 /// Executes attempts. One code path for all cases: `run` is called for a fresh
-/// grant and, after a restart of the node, for every attempt it still holds.
+/// grant and, after a restart of the node or a crash of the agent that executed
+/// it, for every attempt it still holds.
 pub trait Runner: Send + Sync + 'static {
     /// Executes the attempt of an order, or goes on with it if it is under way,
     /// and returns when nothing of it runs any more.
     fn run(&self, order: Order, stop: Stop, report: Report) -> BoxFuture<'static, Ended>;
+
+    /// Ends whatever runs of the attempt of an order, without looking at what
+    /// it has come to: called when `run` has panicked again and again. Attempts
+    /// that are nothing but their future have ended with it.
+    fn abandon(&self, _order: Order) -> BoxFuture<'static, ()> {
+        std::future::ready(()).boxed()
+    }
 }
 
 /// How an attempt ended, and what else is to be recorded of it.

@@ -100,6 +100,12 @@ pub(crate) enum Command {
     Down(commands::up::Down),
     /// Show the node and its work in numbers
     Status(commands::status::Status),
+    /// Look at the agents
+    #[command(subcommand)]
+    Agent(commands::agent::Agent),
+    /// Look at the pools of agents
+    #[command(subcommand)]
+    Pool(commands::pool::Pool),
     /// Look at the configuration
     #[command(subcommand)]
     Config(commands::config::Config),
@@ -178,6 +184,8 @@ async fn dispatch_async(command: Command, globals: &Globals) -> Result<Exit, Fai
         Command::Up(command) => command.run(globals).await,
         Command::Down(command) => command.run(globals).await,
         Command::Status(command) => command.run(globals).await,
+        Command::Agent(command) => command.run(globals).await,
+        Command::Pool(command) => command.run(globals).await,
         Command::Doctor(command) => command.run(globals).await,
         Command::Init(_)
         | Command::Plan(_)

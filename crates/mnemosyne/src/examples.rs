@@ -73,5 +73,13 @@ pub(crate) const SCHEMA: &str = "Examples:
 pub(crate) const UP: &str = "Examples:
   mnemosyne up                      # until Ctrl-C or `mnemosyne down`; agents that run go on meanwhile";
 
+pub(crate) const AGENT_LS: &str = "Examples:
+  mnemosyne agent ls
+  mnemosyne agent ls --json | jq -r '.[] | select(.state == \"active\") | .name'";
+
+pub(crate) const POOL_LS: &str = "Examples:
+  mnemosyne pool ls                 # one line for each role
+  mnemosyne pool ls --json | jq '.[].agents'";
+
 pub(crate) const COMPLETIONS: &str = "Examples:
   mnemosyne completions bash > ~/.local/share/bash-completion/completions/mnemosyne";

@@ -138,7 +138,9 @@ impl From<mnemosyne_node::NodeError> for Failure {
         use mnemosyne_node::NodeError as E;
         match error {
             E::Open(_) => Self::damaged(chain(&error)),
-            E::Propose(_) | E::Io { .. } | E::Refused(_) | E::Stopped => Self::unavailable(chain(&error)),
+            E::Propose(_) | E::Io { .. } | E::Refused(_) | E::Agents(_) | E::Stopped => {
+                Self::unavailable(chain(&error))
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mnemosyne_agents::pool::is_supervised;
 use mnemosyne_core::config::Settings;
 use mnemosyne_core::id::NodeId;
 use mnemosyne_core::limits::Limits;
@@ -51,6 +52,7 @@ pub(crate) async fn start_node(around: &Surroundings, part: Part) -> Result<Node
         stores,
         node: FIRST_NODE,
         facts: facts(settings),
+        agents_min: AgentRole::ALL.map(|role| settings.pools[role.index()].min_pool_size),
         settings: replicated(settings),
         part,
         work,
@@ -60,11 +62,15 @@ pub(crate) async fn start_node(around: &Surroundings, part: Part) -> Result<Node
 }
 
 /// A bug must not spread: a node of which a part is missing would wait for it
-/// for ever. The next one finds everything on disk.
+/// for ever. The next one finds everything on disk. But an agent has a supervisor
+/// that waits for nothing, and takes up what it did.
 fn end_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);
+        if is_supervised() {
+            return say("error: this is a bug; the agent is restarted, and what it did is taken up again");
+        }
         say("error: this is a bug, and the node ends; nothing is lost, and the next one goes on");
         std::process::exit(Exit::Unavailable as i32);
     }));
@@ -72,16 +78,9 @@ fn end_on_panic() {
 
 /// What this node can run.
 fn facts(settings: &Settings) -> NodeFacts {
-    let slots = &settings.slots;
-    let asked = [slots.orchestrator, slots.optimizer, slots.reviewer, slots.executor];
-    let mut by_role = [0; 4];
-    for role in AgentRole::ALL {
-        let index = role.index();
-        by_role[index] = asked[index].unwrap_or(settings.pools[index].max_pool_size);
-    }
     let boxed = |(name, value): (&String, &String)| (name.as_str().into(), value.as_str().into());
     NodeFacts {
-        slots: by_role,
+        slots: slots(settings),
         labels: settings.node.labels.iter().map(boxed).collect(),
         agents: settings
             .agents
@@ -99,6 +98,13 @@ fn facts(settings: &Settings) -> NodeFacts {
             })
             .collect(),
     }
+}
+
+/// Attempts that this node runs at the same time, by role.
+pub(crate) fn slots(settings: &Settings) -> [u32; 4] {
+    let slots = &settings.slots;
+    let asked = [slots.orchestrator, slots.optimizer, slots.reviewer, slots.executor];
+    std::array::from_fn(|role| asked[role].unwrap_or(settings.pools[role].max_pool_size))
 }
 
 /// What plans are checked against.

@@ -56,6 +56,11 @@ impl View {
         }
     }
 
+    /// The same in a folder that may never have been used; none there.
+    pub(crate) async fn if_there(around: &Surroundings) -> Result<Option<Self>, Failure> {
+        if around.data_dir.is_dir() { Self::open(around).await.map(Some) } else { Ok(None) }
+    }
+
     /// Asks the node if one has come up meanwhile.
     pub(crate) async fn look_for_node(&mut self, around: &Surroundings) {
         // Whatever keeps it from answering, the next look may succeed.

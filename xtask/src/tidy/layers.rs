@@ -83,6 +83,7 @@ struct Home {
 const HOMES: &[Home] = &[
     Home { library: "openraft", crates: &["mnemosyne-consensus"] },
     Home { library: "hyper", crates: &["mnemosyne-agents"] },
+    Home { library: "ractor", crates: &["mnemosyne-agents"] },
     Home { library: "iroh", crates: &["mnemosyne-transport"] },
     Home { library: "rustls", crates: &["mnemosyne-agents", "mnemosyne-transport"] },
     Home { library: "axum", crates: &["mnemosyne-api"] },

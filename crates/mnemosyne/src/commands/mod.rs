@@ -11,6 +11,7 @@ pub(crate) mod inbox;
 pub(crate) mod init;
 pub(crate) mod logs;
 pub(crate) mod plan;
+pub(crate) mod pool;
 pub(crate) mod ps;
 pub(crate) mod reference;
 pub(crate) mod run;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 use mnemosyne_control::{Handle, Performance};
+use mnemosyne_core::agent::{AgentState, PoolView, Work};
 use mnemosyne_core::config::Settings;
 use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::role::AgentRole;
@@ -14,6 +15,7 @@ use mnemosyne_core::work::state::ItemState;
 use serde_json::{Map, Value, json};
 
 use super::events::event_json;
+use super::pool::agent_json;
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
 use crate::output::{json, line};
@@ -35,7 +37,8 @@ impl Status {
         let latency = view.live.then(|| asked.elapsed().as_secs_f64() * 1e3);
         if around.json {
             let settings = &around.config.settings;
-            let snapshot = Snapshot { status: &status, live: view.live, settings };
+            let pools = view.handle.pools().await?;
+            let snapshot = Snapshot { status: &status, live: view.live, settings, pools: &pools };
             json(&snapshot.json(
                 &recent(&view.handle, &status).await?,
                 view.handle.performance().await?,
@@ -85,6 +88,8 @@ struct Snapshot<'a> {
     /// A node answers; otherwise this was read from disk, and nothing runs but agents that were left to their shims.
     live: bool,
     settings: &'a Settings,
+    /// Those of the node that answers; none when none does.
+    pools: &'a [PoolView],
 }
 
 impl Snapshot<'_> {
@@ -141,12 +146,21 @@ impl Snapshot<'_> {
     fn agents(&self) -> BTreeMap<&'static str, Value> {
         let agent = |role: AgentRole| {
             let (slots, used) = self.slots(role);
-            let state = if used > 0 { Some("active") } else { (slots > 0).then_some("idle") };
             let utilization = (slots > 0).then(|| f64::from(used) / f64::from(slots));
+            let pool = self.pool(role);
+            let done = pool.map(|pool| pool.done);
+            let per_attempt = |sum: fn(&Work) -> u64| {
+                done.filter(|done| done.attempts > 0).map(|done| sum(&done) as f64 / done.attempts as f64)
+            };
+            let agents = pool.map(|pool| pool.agents.iter().map(agent_json).collect::<Vec<_>>());
             let value = json!({
-                "current_state": state, "active": used, "slots": slots, "utilization": utilization,
-                // Not kept by role in this version.
-                "items_handled": null, "success_rate": null, "avg_processing_time_ms": null,
+                "current_state": pool.and_then(PoolView::state),
+                "active": used, "slots": slots, "utilization": utilization,
+                // Since the node started.
+                "items_handled": done.map(|done| done.attempts),
+                "success_rate": per_attempt(|done| done.succeeded),
+                "avg_processing_time_ms": per_attempt(|done| done.millis),
+                "agents": agents,
             });
             (role.as_str(), value)
         };
@@ -168,17 +182,28 @@ impl Snapshot<'_> {
         self.status.nodes.iter().map(node).collect()
     }
 
-    /// Pools as they are configured here. They have their maximum size all the time in this version.
+    /// The pools of the node; bounds as they are configured here when none runs. Agents are made when there is
+    /// something to do: as many as are desired there may be.
     fn pools(&self) -> Vec<Value> {
         let pool = |role: AgentRole| {
-            let pool = &self.settings.pools[role.index()];
-            let (slots, used) = self.slots(role);
+            let configured = &self.settings.pools[role.index()];
+            let pool = self.pool(role);
+            let count = |state| pool.map_or(0, |pool| pool.count(state));
             json!({
-                "role": role.as_str(), "min": pool.min_pool_size, "max": pool.max_pool_size,
-                "desired": slots, "active": used, "idle": slots.saturating_sub(used),
+                "role": role.as_str(),
+                "min": pool.map_or(configured.min_pool_size, |pool| pool.min),
+                "max": pool.map_or(configured.max_pool_size, |pool| pool.max),
+                "desired": self.slots(role).0, "size": pool.map_or(0, PoolView::size),
+                "active": count(AgentState::Active), "idle": count(AgentState::Idle),
+                "draining": count(AgentState::Draining), "waiting": count(AgentState::Waiting),
+                "error": count(AgentState::Error),
             })
         };
         AgentRole::ALL.into_iter().map(pool).collect()
+    }
+
+    fn pool(&self, role: AgentRole) -> Option<&PoolView> {
+        self.pools.iter().find(|pool| pool.role == role)
     }
 
     /// Sessions that have not ended; one whose node is gone is orphaned.

@@ -22,6 +22,7 @@ mod main_job;
 mod node_killed;
 mod odd_ends;
 mod output;
+mod pools;
 mod reading;
 mod readme;
 mod scheduling;

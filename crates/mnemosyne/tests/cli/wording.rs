@@ -62,6 +62,8 @@ fn help() {
       up           Run the node in the foreground
       down         End the node that runs here; its agents go on and are picked up by the next one
       status       Show the node and its work in numbers
+      agent        Look at the agents
+      pool         Look at the pools of agents
       config       Look at the configuration
       doctor       Look for what could go wrong here; writes nothing
       completions  Print completions for a shell
@@ -151,6 +153,8 @@ fn every_command_has_a_line_of_usage() {
     mnemosyne up [OPTIONS]
     mnemosyne down [OPTIONS]
     mnemosyne status [OPTIONS]
+    mnemosyne agent [OPTIONS] <COMMAND>
+    mnemosyne pool [OPTIONS] <COMMAND>
     mnemosyne config [OPTIONS] <COMMAND>
     mnemosyne doctor [OPTIONS]
     mnemosyne completions [OPTIONS] <SHELL>

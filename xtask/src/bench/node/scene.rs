@@ -30,6 +30,7 @@ pub(super) async fn start(dir: &Path, slots: u32, runner: Arc<dyn Runner>) -> Re
         stores: stores(dir)?,
         node: NodeId(1),
         facts: NodeFacts { slots: [1, 1, 1, slots.max(1)], ..NodeFacts::default() },
+        agents_min: [0; 4],
         settings: Settings::default(),
         part,
         work: Work::Runner(runner),

@@ -1,0 +1,180 @@
+//! Agents that crash while a real process runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use mnemosyne_control::Handle;
+use mnemosyne_core::command::{OnExisting, Submission};
+use mnemosyne_core::id::{NodeId, RunId};
+use mnemosyne_core::node::NodeFacts;
+use mnemosyne_core::settings::Settings;
+use mnemosyne_core::view::{ItemDetail, Order};
+use mnemosyne_core::work::attempt::{Cause, Outcome};
+use mnemosyne_core::work::payload::Payload;
+use mnemosyne_core::work::spec::{Demand, ItemSpec, PRIORITY_DEFAULT, Policy, RunSpec};
+use mnemosyne_core::work::state::ItemState;
+use mnemosyne_core::work::task::{Action, RunContext, TaskSpec, Workspace};
+use tokio::sync::oneshot;
+
+use crate::{
+    Ended, Node, Options, Part, ProcessOptions, Report, Runner, Stop, StopKind, Stores, StoresOptions, Work,
+};
+
+/// Panics as soon as the process of an attempt runs: at first, or each time.
+struct Crashes {
+    inner: Arc<dyn Runner>,
+    always: bool,
+}
+
+impl Runner for Crashes {
+    fn run(&self, order: Order, stop: Stop, report: Report) -> BoxFuture<'static, Ended> {
+        if order.adopted && !self.always {
+            return self.inner.run(order, stop, report);
+        }
+        let (started, has_started) = oneshot::channel();
+        let running = self.inner.run(order, stop, Report(started));
+        async move {
+            tokio::select! {
+                ended = running => ended,
+                Ok(()) = has_started => {
+                    report.started();
+                    panic!("planted")
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn abandon(&self, order: Order) -> BoxFuture<'static, ()> {
+        self.inner.abandon(order)
+    }
+}
+
+/// The shim beside the tests.
+fn shim() -> PathBuf {
+    let tests = std::env::current_exe().expect("the tests are a program");
+    let shim = tests.ancestors().nth(2).expect("two folders above it").join("mnemosyne-shim");
+    assert!(shim.is_file(), "{} is missing: cargo build -p mnemosyne-agents", shim.display());
+    shim
+}
+
+async fn node(dir: &Path, around: fn(Arc<dyn Runner>) -> Arc<dyn Runner>) -> Node {
+    let options = StoresOptions { segment_bytes_max: 4 << 20, inline_bytes_max: 16 << 10 };
+    let fatal = Arc::new(|error: &mnemosyne_persistence::LogError| panic!("the log failed: {error}"));
+    let stores = Stores::open(&dir.join("data"), &options, fatal).expect("a data directory");
+    let options = ProcessOptions {
+        node: NodeId(1),
+        shim: shim(),
+        attempts: stores.attempts(),
+        items: stores.items(),
+        agents: Default::default(),
+        context: Default::default(),
+        planner: Arc::new(|_, _, _| Err("there are no plans".to_owned())),
+        output_head: 4_096,
+        output_tail: 4_096,
+        outputs_bytes_max: 4_096,
+    };
+    let node = Node::start(Options {
+        stores,
+        node: NodeId(1),
+        facts: NodeFacts { slots: [1, 1, 1, 2], ..NodeFacts::default() },
+        agents_min: [0; 4],
+        settings: Settings::default(),
+        part: Part::Worker,
+        work: Work::Around(options, around),
+        snapshot_bytes: 64 << 20,
+    });
+    node.await.expect("the node starts")
+}
+
+/// Submits one item: a shell that notes its pid in `begun` and waits for the file `go`.
+async fn submit(handle: &Handle, dir: &Path) -> RunId {
+    let line = "echo $$ >> begun; while ! test -e go; do sleep 0.02; done";
+    let task = TaskSpec {
+        action: Action::Shell(line.to_owned()),
+        env: Default::default(),
+        workdir: None,
+        workspace: Workspace::None,
+        each: None,
+        outputs_schema: None,
+    };
+    let base_dir = dir.to_str().expect("the folder has a plain name").to_owned();
+    let context = RunContext { base_dir, env: Default::default() };
+    let task = postcard::to_stdvec(&task).expect("it can be written");
+    let context = postcard::to_stdvec(&context).expect("it can be written");
+    let item = ItemSpec {
+        name: "a".into(),
+        priority: PRIORITY_DEFAULT,
+        task: Payload::Inline(task.into()),
+        ..ItemSpec::default()
+    };
+    let spec = RunSpec {
+        name: "story".into(),
+        namespace: "default".into(),
+        context: Payload::Inline(context.into()),
+        policies: vec![Policy::default()],
+        demands: vec![Demand::default()],
+        items: vec![item],
+        ..RunSpec::default()
+    };
+    handle.submit(Submission { spec, existing: OnExisting::New }).await.expect("the run is accepted").0
+}
+
+/// Waits until the item is as wanted.
+async fn wait(handle: &Handle, run: RunId, wanted: impl Fn(&ItemDetail) -> bool) -> ItemDetail {
+    loop {
+        let seq = handle.latest_event();
+        let detail = handle.item(run.item(0)).await.expect("there is such an item");
+        if wanted(&detail) {
+            return detail;
+        }
+        handle.wait_event(seq).await.expect("the node lives");
+    }
+}
+
+fn begun(dir: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(dir.join("begun")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_goes_on_when_its_agent_crashes_and_is_not_started_twice() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let node = node(dir.path(), |inner| Arc::new(Crashes { inner, always: false })).await;
+    let handle = node.handle();
+    let run = submit(&handle, dir.path()).await;
+    loop {
+        let pools = handle.pools().await.expect("the node lives");
+        let taken_up = |pool: &mnemosyne_core::agent::PoolView| {
+            let crashed = pool.agents.iter().any(|agent| agent.restarts == 1);
+            crashed && pool.agents.iter().any(|agent| agent.assignment.is_some())
+        };
+        if pools.iter().any(taken_up) && begun(dir.path()).len() == 1 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    std::fs::write(dir.path().join("go"), "").expect("the folder can be written");
+    let detail = wait(&handle, run, |detail| detail.item.state.is_terminal()).await;
+    assert_eq!((detail.item.state, detail.history.len()), (ItemState::Succeeded, 1));
+    assert_eq!(begun(dir.path()).len(), 1, "it was started once");
+    node.close(StopKind::Now).await.expect("it closes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_no_agent_can_follow_is_ended_before_its_item_goes_back() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let node = node(dir.path(), |inner| Arc::new(Crashes { inner, always: true })).await;
+    let handle = node.handle();
+    let run = submit(&handle, dir.path()).await;
+    let detail = wait(&handle, run, |detail| detail.history.iter().any(|past| past.outcome.is_some())).await;
+    assert_eq!(detail.item.state, ItemState::BackingOff);
+    assert_eq!(detail.history[0].outcome, Some(Outcome::Requeued(Cause::Interrupted)));
+    for pid in begun(dir.path()) {
+        assert!(!Path::new("/proc").join(&pid).exists(), "{pid} still runs");
+    }
+    assert!(begun(dir.path()).len() <= 1, "and it was started once");
+    node.close(StopKind::Now).await.expect("it closes");
+}
