@@ -35,6 +35,9 @@ pub enum CallError {
     /// The node could not do it.
     #[error("{0}")]
     Failed(String),
+    /// What was asked for is damaged.
+    #[error("{0}")]
+    Damaged(String),
     /// The node cannot be reached any more.
     #[error("the node cannot be reached")]
     Unreachable(#[source] std::io::Error),
@@ -73,6 +76,7 @@ impl Handle {
         };
         match answer {
             Answer::Failed(text) => Err(CallError::Failed(text)),
+            Answer::Damaged(text) => Err(CallError::Damaged(text)),
             Answer::Reply(Reply::Refused(refusal)) => Err(CallError::Refused(refusal)),
             answer => Ok(answer),
         }

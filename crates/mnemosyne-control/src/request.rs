@@ -162,4 +162,6 @@ pub enum Answer {
     Pools(Vec<PoolView>),
     /// To [`Request::TrackRecords`].
     TrackRecords(Vec<(Skill, TrackRecord)>),
+    /// What is asked for is damaged.
+    Damaged(String),
 }

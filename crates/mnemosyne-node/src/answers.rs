@@ -10,9 +10,11 @@ use mnemosyne_core::id::{FencingToken, ItemId, RunId};
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::reply::{Refusal, Reply};
 use mnemosyne_core::time::Stamp;
-use mnemosyne_persistence::History;
+use mnemosyne_persistence::{History, StoreError};
 
+use crate::fault::in_full;
 use crate::process::ProcessRunner;
+use crate::stores::PayloadError;
 
 /// Items of one answer.
 const ITEMS_MAX: usize = 100_000;
@@ -90,10 +92,21 @@ pub(crate) fn output(
         OutputStream::Stderr => Stream::Stderr,
     };
     let limit = query.limit.min(OUTPUT_BYTES_MAX);
-    let chunk = OutputReader::new(&dir, stream).read_from(query.offset, limit)?;
-    let next_offset = chunk.end();
-    let dropped = chunk.start.saturating_sub(query.offset);
+    let reader = OutputReader::new(&dir, stream);
+    let chunk = match reader.read_from(query.offset, limit) {
+        // Granted, and its folder is not made yet.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !ended => {
+            return Ok(Output { next_offset: query.offset, ..Output::default() });
+        }
+        chunk => chunk?,
+    };
+    let mut next_offset = chunk.end();
     let ended = ended && chunk.bytes.is_empty();
+    if ended {
+        // What the disk had no room for at the end is only known from the record of the end.
+        next_offset = next_offset.max(reader.total_bytes()?);
+    }
+    let dropped = next_offset - chunk.bytes.len() as u64 - query.offset;
     Ok(Output { bytes: chunk.bytes, dropped, next_offset, ended })
 }
 
@@ -101,6 +114,14 @@ pub(crate) fn or_refused<T>(found: Result<T, Refusal>, answer: impl FnOnce(T) ->
     match found {
         Ok(found) => answer(found),
         Err(refusal) => Answer::Reply(Reply::Refused(refusal)),
+    }
+}
+
+/// What is answered when the bytes of a payload cannot be had.
+pub(crate) fn no_payload(error: &PayloadError) -> Answer {
+    match error {
+        PayloadError::Blob(StoreError::Io { .. } | StoreError::Failed { .. }) => Answer::Failed(in_full(error)),
+        _ => Answer::Damaged(in_full(error)),
     }
 }
 

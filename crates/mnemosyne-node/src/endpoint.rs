@@ -75,7 +75,7 @@ impl NodeEndpoint {
             Request::Events { after, limit } => self.events(after, limit).map(Answer::Events),
             Request::Output(query) => self.output(query).await,
             Request::Blob(hash) => {
-                self.payloads.blob(hash).map(Answer::Blob).map_err(|error| error.to_string())
+                Ok(self.payloads.blob(hash).map_or_else(|error| answers::no_payload(&error), Answer::Blob))
             }
             Request::Performance => Ok(Answer::Performance(self.performance())),
             Request::Pools => self.pools().await.map(Answer::Pools),

@@ -200,7 +200,8 @@ impl Node {
         let outputs: Arc<dyn OutputsBefore> = Arc::clone(&endpoint) as _;
         let trees = ItemTrees::of(&path);
         let by_kind = |options: ProcessOptions| -> Arc<dyn Runner> {
-            let recorder = Recorder { trees: trees.clone(), payloads: payloads.clone(), items: options.items.clone() };
+            let recorder =
+                Recorder { trees: trees.clone(), payloads: payloads.clone(), items: options.items.clone() };
             let by_kind = ByKind::new(options, payloads.clone(), outputs, desk, trees.clone());
             Arc::new(WithTrees { runner: Arc::new(by_kind), recorder })
         };

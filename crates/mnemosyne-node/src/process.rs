@@ -20,6 +20,7 @@ use mnemosyne_agents::{
     launch, request_stop, revoke, stop_and_prove_empty, sweep_cookie, wait_exit,
 };
 use mnemosyne_core::id::{ItemId, NodeId};
+use mnemosyne_core::plan::outputs_read;
 use mnemosyne_core::time::Span;
 use mnemosyne_core::view::Order;
 use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault};
@@ -132,6 +133,12 @@ impl ProcessRunner {
         let identity = match self.begin(&order, &dir, &mut stop).await {
             Begun::Running(identity) => identity,
             Begun::Over(ended) => return *ended,
+            Begun::Found(ended) => {
+                report.started();
+                // So that its start is taken up before its end.
+                tokio::task::yield_now().await;
+                return *ended;
+            }
         };
         report.started();
         let mut complaint = Complaint::default();
@@ -209,12 +216,10 @@ impl ProcessRunner {
         loop {
             return match inspect(dir)? {
                 AttemptOnDisk::Running(identity) => Ok(Begun::Running(identity)),
-                AttemptOnDisk::Exited(record) => {
-                    Ok(Begun::Over(Box::new(self.ended(order, dir, &Exit::Finished(record)).await?)))
-                }
+                AttemptOnDisk::Exited(record) => self.found(order, dir, &Exit::Finished(record)).await,
                 AttemptOnDisk::Lost(identity) => {
                     let exit = wait_exit(dir, &identity, &cookie(dir)).await?;
-                    Ok(Begun::Over(Box::new(self.ended(order, dir, &exit).await?)))
+                    self.found(order, dir, &exit).await
                 }
                 AttemptOnDisk::Damaged => {
                     sweep(dir).await?;
@@ -231,6 +236,17 @@ impl ProcessRunner {
                 }
             };
         }
+    }
+
+    /// An attempt that has ended while nobody looked, and whether its agent ran.
+    async fn found(&self, order: &Order, dir: &Path, exit: &Exit) -> io::Result<Begun> {
+        let ran = match exit {
+            Exit::Finished(record) => !matches!(record.ending, Ending::SpawnFailed { .. }),
+            Exit::NotStarted { .. } => false,
+            Exit::Lost { .. } => true,
+        };
+        let ended = Box::new(self.ended(order, dir, exit).await?);
+        Ok(if ran { Begun::Found(ended) } else { Begun::Over(ended) })
     }
 
     async fn launch(&self, order: &Order, dir: &Path) -> io::Result<Begun> {
@@ -270,7 +286,12 @@ impl ProcessRunner {
         let task: TaskSpec = self.payloads.decode(&order.task).map_err(|error| of_payload(&error))?;
         let context: RunContext = self.payloads.decode(&order.context).map_err(|error| of_payload(&error))?;
         let mut outputs = BTreeMap::new();
-        for (name, payload) in self.outputs.outputs_before(order.item).await.map_err(of_work)? {
+        let named = outputs_read(&task, &context);
+        let before = match named.is_empty() {
+            true => Vec::new(),
+            false => self.outputs.outputs_before(order.item).await.map_err(of_work)?,
+        };
+        for (name, payload) in before.into_iter().filter(|(name, _)| named.contains(&**name)) {
             let bytes = self.payloads.get(&payload).map_err(|error| of_payload(&error))?;
             let value: Value = serde_json::from_slice(&bytes).map_err(of_work)?;
             outputs.insert(name.into_string(), value);
@@ -521,7 +542,10 @@ fn of_work(problem: impl std::fmt::Display) -> Unprepared {
 /// How an attempt began.
 enum Begun {
     Running(ShimIdentity),
+    /// It did not run.
     Over(Box<Ended>),
+    /// It ran, and has ended while nobody looked.
+    Found(Box<Ended>),
 }
 
 fn over(result: AttemptResult) -> Begun {

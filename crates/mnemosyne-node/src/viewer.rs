@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use crate::answers;
 use crate::clock::Clock;
-use crate::stores::{StoresError, require_log};
+use crate::stores::{PayloadError, StoresError, require_log};
 
 /// The state of a data directory as it was when it was read.
 pub struct Viewer {
@@ -112,7 +112,10 @@ impl Viewer {
             // Agents end with their node.
             Request::Pools => Ok(Answer::Pools(Vec::new())),
             Request::Performance => Ok(Answer::Performance(Performance::default())),
-            Request::Blob(hash) => self.blob(BlobId::from_bytes(*hash)).map(Answer::Blob),
+            Request::Blob(hash) => {
+                let blob = self.blob(BlobId::from_bytes(*hash));
+                Ok(blob.map_or_else(|error| answers::no_payload(&error), Answer::Blob))
+            }
             _ => Err("no node is running, and this needs one; start it with `mnemosyne up`".to_owned()),
         }
     }
@@ -129,12 +132,12 @@ impl Viewer {
         Ok(found)
     }
 
-    fn blob(&self, id: BlobId) -> Result<Vec<u8>, String> {
+    fn blob(&self, id: BlobId) -> Result<Vec<u8>, PayloadError> {
         let blob = match &self.stores {
-            Some(stores) => stores.blobs.get(id).map_err(|error| error.to_string())?,
+            Some(stores) => stores.blobs.get(id)?,
             None => None,
         };
-        blob.ok_or_else(|| format!("the blob {id} is missing"))
+        blob.ok_or(PayloadError::Missing(id))
     }
 }
 

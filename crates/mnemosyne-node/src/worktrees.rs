@@ -236,6 +236,10 @@ impl Runner for WithTrees {
         }
         .boxed()
     }
+
+    fn abandon(&self, order: Order) -> BoxFuture<'static, ()> {
+        self.runner.abandon(order)
+    }
 }
 
 impl Recorder {

@@ -172,6 +172,19 @@ impl DataDir {
     /// # Errors
     /// See [`DataDirError`].
     pub fn open_to_read(path: &Path) -> Result<DataDirReader, DataDirError> {
+        Self::read(path).map_err(|error| match &error {
+            // That it may not be read is a riddle; whose it is solves it.
+            DataDirError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                require_own(path)
+                    .err()
+                    .filter(|error| matches!(error, DataDirError::Foreign { .. }))
+                    .unwrap_or(error)
+            }
+            _ => error,
+        })
+    }
+
+    fn read(path: &Path) -> Result<DataDirReader, DataDirError> {
         let missing = || DataDirError::Missing { path: path.to_owned() };
         if !path.exists() {
             return Err(missing());

@@ -1,5 +1,6 @@
 //! The command line: flags, dispatch, exit code.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -7,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
 use crate::examples;
-use crate::failure::{Exit, Failure};
-use crate::output::say;
+use crate::failure::{Exit, Failure, tell_in_json};
+use crate::output::not_written;
 
 /// An orchestrator for fleets of AI agents that never loses work.
 #[derive(Debug, Parser)]
@@ -87,9 +88,6 @@ pub(crate) enum Command {
     Reject(commands::inbox::Reject),
     /// Answer a question of the inbox: the item goes on with what is said
     Answer(commands::inbox::Answer),
-    /// Try agents
-    #[command(subcommand)]
-    Agent(commands::agent::Agent),
     /// Look at a plan without running it
     #[command(subcommand)]
     Plan(commands::plan::Plan),
@@ -100,7 +98,7 @@ pub(crate) enum Command {
     Down(commands::up::Down),
     /// Show the node and its work in numbers
     Status(commands::status::Status),
-    /// Look at the agents
+    /// Look at the agents, and try them
     #[command(subcommand)]
     Agent(commands::agent::Agent),
     /// Look at the pools of agents
@@ -123,22 +121,47 @@ pub(crate) enum Command {
 pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are no errors; they go to stdout.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
-        }
+        Err(error) => return refuse(error),
     };
+    tell_in_json(cli.globals.json);
     let filter = tracing_subscriber::EnvFilter::try_from_env("MNEMOSYNE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,openraft=off"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     match dispatch(cli) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            say(&failure.text);
+            failure.tell();
             failure.exit.into()
         }
     }
+}
+
+/// What is said when the command line is not one that does something.
+fn refuse(error: clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Help and version are no errors; they go to stdout.
+        if let Err(error) = error.print().and_then(|()| std::io::stdout().flush()) {
+            not_written(&error);
+        }
+        return Exit::Success.into();
+    }
+    if is_json_wanted() {
+        tell_in_json(true);
+        Failure::from(error).tell();
+    } else {
+        // Nobody is left to tell when stderr is closed.
+        let _ = error.print();
+    }
+    Exit::Usage.into()
+}
+
+/// Whether JSON is asked for in a command line that cannot be read.
+fn is_json_wanted() -> bool {
+    let by_flag = std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json");
+    let by_variable = std::env::var("MNEMOSYNE_JSON").is_ok_and(|value| {
+        !["", "0", "n", "no", "f", "false", "off"].contains(&value.to_ascii_lowercase().as_str())
+    });
+    by_flag || by_variable
 }
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
@@ -180,7 +203,6 @@ async fn dispatch_async(command: Command, globals: &Globals) -> Result<Exit, Fai
         Command::Approve(command) => command.run(globals).await,
         Command::Reject(command) => command.run(globals).await,
         Command::Answer(command) => command.run(globals).await,
-        Command::Agent(command) => command.run(globals).await,
         Command::Up(command) => command.run(globals).await,
         Command::Down(command) => command.run(globals).await,
         Command::Status(command) => command.run(globals).await,

@@ -3,10 +3,16 @@
 use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use mnemosyne_control::CallError;
 use mnemosyne_core::reply::Refusal;
 use mnemosyne_core::text::Report;
+use mnemosyne_node::StoresError;
+use mnemosyne_persistence::DataDirError;
+use serde_json::{Value, json};
+
+use crate::output::{in_one_line, say};
 
 /// Documented exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +33,27 @@ pub(crate) enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    /// The word for it in JSON.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Success => "none",
+            Self::ItemFailed => "failed",
+            Self::Usage => "usage",
+            Self::Unavailable => "unavailable",
+            Self::Damaged => "damaged",
+            Self::Timeout => "timeout",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 /// Every exit code, for the reference.
 pub(crate) const EXIT_CODES: &[(Exit, &str)] = &[
     (Exit::Success, "everything succeeded"),
-    (Exit::ItemFailed, "some item failed, or the request could not be carried out"),
+    (Exit::ItemFailed, "some item failed, or something that was looked at is wrong"),
     (Exit::Usage, "wrong usage, plan or configuration"),
-    (Exit::Unavailable, "no node, or the node cannot go on"),
+    (Exit::Unavailable, "no node, no room on its disk, or what was asked could not be done or shown"),
     (Exit::Damaged, "data is damaged or of a newer format"),
     (Exit::Timeout, "the time limit of a wait has passed"),
     (Exit::Interrupted, "interrupted; the run can be continued"),
@@ -53,25 +74,38 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// Whether failures are told in JSON. Set once, when the command line has been read.
+static IN_JSON: OnceLock<bool> = OnceLock::new();
+
+/// Says how failures are told from now on.
+pub(crate) fn tell_in_json(in_json: bool) {
+    // The first word counts; there is one command line in a process.
+    let _ = IN_JSON.set(in_json);
+}
+
 /// A failure of a command.
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// The exit code.
     pub(crate) exit: Exit,
     /// What is said to the user; several lines are allowed.
-    pub(crate) text: String,
+    pub(crate) message: String,
+    /// What is wrong with a document, when that is the reason.
+    pub(crate) report: Option<Box<Report>>,
     /// Another process holds the data directory.
     pub(crate) locked: bool,
+    /// The node that was asked is not there any more.
+    pub(crate) gone: bool,
 }
 
 impl Failure {
-    fn new(exit: Exit, text: String) -> Self {
-        Self { exit, text, locked: false }
+    pub(crate) fn new(exit: Exit, message: String) -> Self {
+        Self { exit, message, report: None, locked: false, gone: false }
     }
 
     /// Data is damaged, or the log failed.
     pub(crate) fn damaged(text: impl fmt::Display) -> Self {
-        Self::new(Exit::Damaged, format!("error: {text}"))
+        Self::new(Exit::Damaged, text.to_string())
     }
 
     /// Nothing was ever run where something is looked for.
@@ -89,12 +123,56 @@ impl Failure {
 
     /// Something the user can put right.
     pub(crate) fn usage(text: impl fmt::Display) -> Self {
-        Self::new(Exit::Usage, format!("error: {text}"))
+        Self::new(Exit::Usage, text.to_string())
     }
 
     /// The node cannot be reached or cannot go on.
     pub(crate) fn unavailable(text: impl fmt::Display) -> Self {
-        Self::new(Exit::Unavailable, format!("error: {text}"))
+        Self::new(Exit::Unavailable, text.to_string())
+    }
+
+    /// Tells it on stderr: in words, or as one JSON object.
+    pub(crate) fn tell(&self) {
+        if IN_JSON.get() == Some(&true) { say(in_one_line(&self.json())) } else { say(self) }
+    }
+
+    /// The failure for programs. Of a document it has the first mistake in its fields, and all of them in a list.
+    fn json(&self) -> Value {
+        let mut error = json!({
+            "kind": self.exit.kind(), "message": self.message, "exit_code": self.exit as u8,
+            "file": null, "line": null, "help": null,
+        });
+        let report = self.report.as_deref();
+        if let Some((report, first)) = report.and_then(|report| Some((report, report.diagnostics.first()?))) {
+            error["kind"] = first.code.into();
+            error["message"] = first.message.as_str().into();
+            error["file"] = first.file.as_str().into();
+            error["line"] = first.line.into();
+            error["column"] = first.column.into();
+            error["help"] = first.help.as_deref().into();
+            error["diagnostics"] = json!(report.diagnostics);
+            error["more_errors"] = report.more_errors.into();
+        }
+        json!({ "error": error })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.report {
+            Some(report) => f.write_str(report.to_string().trim_end()),
+            None => write!(f, "error: {}", self.message),
+        }
+    }
+}
+
+/// A wrong command line, without the lines on how to use it that people get.
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        let text = error.render().to_string();
+        let what = text.split("\n\n").next().unwrap_or_default();
+        let what: Vec<&str> = what.lines().map(str::trim).collect();
+        Self::usage(what.join(" ").trim_start_matches("error: "))
     }
 }
 
@@ -102,8 +180,11 @@ impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Refused(refusal) => refusal.into(),
-            CallError::Failed(text) => Self::new(Exit::ItemFailed, format!("error: {text}")),
-            CallError::Unreachable(_) | CallError::Unexpected => Self::unavailable(chain(&error)),
+            // The work itself is judged by its exit code alone; this is about the node.
+            CallError::Failed(text) => Self::unavailable(text),
+            CallError::Damaged(text) => Self::damaged(text),
+            CallError::Unreachable(_) => Self { gone: true, ..Self::unavailable(chain(&error)) },
+            CallError::Unexpected => Self::unavailable(error),
         }
     }
 }
@@ -116,7 +197,8 @@ impl From<Refusal> for Failure {
 
 impl From<Report> for Failure {
     fn from(report: Report) -> Self {
-        Self::new(Exit::Usage, report.to_string().trim_end().to_owned())
+        let message = report.to_string().trim_end().to_owned();
+        Self { report: Some(Box::new(report)), ..Self::new(Exit::Usage, message) }
     }
 }
 
@@ -126,10 +208,14 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-impl From<mnemosyne_node::StoresError> for Failure {
-    fn from(error: mnemosyne_node::StoresError) -> Self {
+impl From<StoresError> for Failure {
+    fn from(error: StoresError) -> Self {
         let exit = if error.is_damage() { Exit::Damaged } else { Exit::Unavailable };
-        Self { locked: error.is_locked(), ..Self::new(exit, format!("error: {}", chain(&error))) }
+        let mut message = chain(&error);
+        if matches!(error, StoresError::DataDir(DataDirError::Foreign { .. })) {
+            message.push_str("; work there as that user, or name a folder of your own with --data-dir");
+        }
+        Self { locked: error.is_locked(), ..Self::new(exit, message) }
     }
 }
 

@@ -1,18 +1,20 @@
 //! Progress of a run: a live table on a terminal, plain lines elsewhere.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{IsTerminal, Write};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use mnemosyne_control::{CallError, Handle};
 use mnemosyne_core::event::{Event, EventRecord};
 use mnemosyne_core::id::{FencingToken, ItemId, RunId};
+use mnemosyne_core::text::counted;
 use mnemosyne_core::time::Stamp;
 use mnemosyne_core::view::{ItemFilter, RunView};
-use mnemosyne_core::work::attempt::Outcome;
+use mnemosyne_core::work::attempt::{Fault, Outcome};
 use mnemosyne_core::work::state::ItemState;
 
-use crate::output::{fitted, say, shown};
+use crate::output::{fitted, rounded, say, shown};
+use crate::screen::Screen;
+use crate::signals::Resizes;
 
 /// Events fetched at a time.
 const EVENTS_AT_ONCE: usize = 10_000;
@@ -22,14 +24,25 @@ const DRAW_EVERY: Duration = Duration::from_millis(100);
 const WORDS_COLUMNS: usize = 160;
 /// Events of one moment that are looked through for what an attempt's end led to.
 const SAME_MOMENT_MAX: usize = 256;
+/// How long a start may turn out to be none.
+const DOUBT: Duration = Duration::from_millis(100);
+/// Names of items that are fetched together, and that are remembered.
+const NAMES_AT_ONCE: usize = 1_000;
+const NAMES_MAX: usize = 100_000;
 /// Running items that the table shows.
 const ROWS_MAX: usize = 12;
 
-/// Follows one run and shows what happens.
+/// Follows one run, or all, and shows what happens.
 pub(crate) struct Progress<'a> {
     handle: &'a Handle,
-    run: RunId,
+    /// All when it is none.
+    run: Option<RunId>,
+    /// Number of the last event that was shown.
     seq: u64,
+    /// What was heard of and is not shown yet, with when that was.
+    heard: VecDeque<(Instant, EventRecord)>,
+    /// Number of the last event that was heard of.
+    heard_seq: u64,
     names: BTreeMap<ItemId, Box<str>>,
     screen: Screen,
     quiet: bool,
@@ -38,9 +51,13 @@ pub(crate) struct Progress<'a> {
 impl<'a> Progress<'a> {
     /// Starts to follow a run from the event after `seq` on. `quiet`: show nothing.
     pub(crate) fn follow(handle: &'a Handle, run: RunId, seq: u64, quiet: bool) -> Self {
-        let live = !quiet && std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let screen = Screen { live, lines: 0, drawn: None };
-        Self { handle, run, seq, names: BTreeMap::new(), screen, quiet }
+        Self { run: Some(run), screen: Screen::new(!quiet), quiet, ..Self::follow_all(handle, seq) }
+    }
+
+    /// Starts to follow all runs from the event after `seq` on, in lines.
+    pub(crate) fn follow_all(handle: &'a Handle, seq: u64) -> Self {
+        let (heard, names) = (VecDeque::new(), BTreeMap::new());
+        Self { handle, run: None, seq, heard, heard_seq: seq, names, screen: Screen::new(false), quiet: false }
     }
 
     /// Number of the last event that was shown.
@@ -50,51 +67,80 @@ impl<'a> Progress<'a> {
 
     /// Shows what happens until the run has ended, and returns how.
     pub(crate) async fn until_the_end(&mut self) -> Result<RunView, CallError> {
+        let run = self.run.expect("whoever waits for an end follows one run");
+        let mut resizes = Resizes::listen();
         loop {
-            let mut news = self.news().await?;
+            self.hear().await?;
             // After the events: an end that is not seen here has an event that is still to come.
-            let view = self.handle.run(self.run).await?;
+            let view = self.handle.run(run).await?;
             if view.result.is_some() {
-                news.extend(self.news().await?);
+                self.hear().await?;
             }
-            self.show(&view, news).await?;
+            let lines = self.lines(view.result.is_some()).await?;
+            if self.screen.is_live() {
+                self.draw(&view, &lines).await?;
+            } else {
+                lines.iter().for_each(say);
+            }
             if view.result.is_some() {
                 self.screen.clear();
                 return Ok(view);
             }
-            let pause = tokio::time::sleep(if self.screen.live { DRAW_EVERY * 5 } else { DRAW_EVERY * 600 });
             tokio::select! {
-                latest = self.handle.wait_event(self.seq) => { latest?; }
-                () = pause => {}
+                latest = self.handle.wait_event(self.heard_seq) => { latest?; }
+                () = tokio::time::sleep(self.pause()) => {}
+                () = resizes.next() => self.screen.is_stale(),
             }
         }
     }
 
-    /// What has happened in the run since the last call.
-    async fn news(&mut self) -> Result<Vec<EventRecord>, CallError> {
-        let mut news = Vec::new();
+    /// Tells what happens until the node is gone.
+    pub(crate) async fn until_the_node_is_gone(&mut self, tell: impl Fn(String)) -> Result<(), CallError> {
         loop {
-            let events = self.handle.events(self.seq, EVENTS_AT_ONCE).await?;
-            let Some(last) = events.last() else { return Ok(news) };
-            self.seq = last.seq;
-            news.extend(events.into_iter().filter(|record| record.event.run() == Some(self.run)));
+            self.hear().await?;
+            self.lines(false).await?.into_iter().for_each(&tell);
+            tokio::select! {
+                latest = self.handle.wait_event(self.heard_seq) => { latest?; }
+                () = tokio::time::sleep(self.pause()) => {}
+            }
         }
     }
 
-    async fn show(&mut self, view: &RunView, news: Vec<EventRecord>) -> Result<(), CallError> {
-        if self.quiet {
-            return Ok(());
+    fn pause(&self) -> Duration {
+        match (self.screen.is_live(), self.heard.is_empty()) {
+            (true, _) => DRAW_EVERY * 5,
+            (false, true) => DRAW_EVERY * 600,
+            (false, false) => DOUBT,
         }
+    }
+
+    /// Fetches what has happened since the last call.
+    async fn hear(&mut self) -> Result<(), CallError> {
+        loop {
+            let events = self.handle.events(self.heard_seq, EVENTS_AT_ONCE).await?;
+            let Some(last) = events.last() else { return Ok(()) };
+            self.heard_seq = last.seq;
+            let is_ours = |record: &EventRecord| self.run.is_none() || record.event.run() == self.run;
+            let now = Instant::now();
+            self.heard.extend(events.into_iter().filter(is_ours).map(|record| (now, record)));
+        }
+    }
+
+    /// Lines for what can be told now: everything, or what is beyond doubt.
+    async fn lines(&mut self, everything: bool) -> Result<Vec<String>, CallError> {
+        let doubt = if everything || self.screen.is_live() { Duration::ZERO } else { DOUBT };
+        let news = beyond_doubt(&mut self.heard, Instant::now(), doubt);
+        self.seq = match (self.heard.is_empty(), news.last()) {
+            (true, _) => self.heard_seq,
+            (false, last) => last.map_or(self.seq, |last| last.seq),
+        };
         let mut lines = Vec::new();
-        for (record, then) in happenings(&news) {
-            lines.extend(self.line(record, then).await?);
+        if !self.quiet {
+            for (record, then) in happenings(&news) {
+                lines.extend(self.line(record, then).await?);
+            }
         }
-        if self.screen.live {
-            self.draw(view, &lines).await?;
-        } else {
-            lines.iter().for_each(say);
-        }
-        Ok(())
+        Ok(lines)
     }
 
     /// The line of something that happened, with what it led to.
@@ -114,9 +160,16 @@ impl<'a> Progress<'a> {
             }
             Event::WorkItemPaused { on, .. } => if on { "is paused" } else { "is resumed" }.to_owned(),
             Event::WorkItemReopened { .. } => "is reopened".to_owned(),
-            Event::RunPaused { on, .. } => {
+            Event::RunPaused { run, on } => {
+                let which = if self.run.is_some() { "the run".to_owned() } else { format!("run {run}") };
                 let what = if on { "is paused" } else { "is resumed" };
-                return Ok(Some(format!("{} the run {what}", clock(record.at))));
+                return Ok(Some(format!("{} {which} {what}", clock(record.at))));
+            }
+            Event::RunSubmitted { run, items } if self.run.is_none() => {
+                return Ok(Some(format!("{} run {run} with {}", clock(record.at), counted(items, "item"))));
+            }
+            Event::RunFinished { run, result } if self.run.is_none() => {
+                return Ok(Some(format!("{} run {run} {}", clock(record.at), result.as_str())));
             }
             _ => return Ok(None),
         };
@@ -171,25 +224,30 @@ impl<'a> Progress<'a> {
     async fn name(&mut self, item: ItemId) -> Result<String, CallError> {
         if !self.names.contains_key(&item) {
             let after = item.position.checked_sub(1).map(|before| item.run.item(before));
-            let filter = ItemFilter { run: Some(self.run), after, limit: 1_000, ..ItemFilter::default() };
+            let filter =
+                ItemFilter { run: Some(item.run), after, limit: NAMES_AT_ONCE, ..ItemFilter::default() };
             let items = self.handle.items(filter).await?;
+            if self.names.len() > NAMES_MAX {
+                self.names.clear();
+            }
             self.names.extend(items.into_iter().map(|item| (item.id, item.name)));
         }
-        Ok(self.names.get(&item).map_or_else(|| item.to_string(), |name| shown(name)))
+        let Some(name) = self.names.get(&item) else { return Ok(item.to_string()) };
+        Ok(if self.run.is_some() { shown(name) } else { format!("{}/{}", item.run, shown(name)) })
     }
 
     /// Draws the table, with the ends of items scrolling away above it.
     async fn draw(&mut self, view: &RunView, lines: &[String]) -> Result<(), CallError> {
-        if lines.is_empty() && self.screen.drawn.is_some_and(|drawn| drawn.elapsed() < DRAW_EVERY) {
+        if self.quiet || (lines.is_empty() && self.screen.is_younger_than(DRAW_EVERY)) {
             return Ok(());
         }
         let states = vec![ItemState::Running, ItemState::Assigned];
-        let filter = ItemFilter { run: Some(self.run), states, after: None, limit: ROWS_MAX };
+        let filter = ItemFilter { run: self.run, states, after: None, limit: ROWS_MAX };
         let running = self.handle.items(filter).await?;
         let now = self.handle.status().await?.now;
-        let mut rows = vec![summary(view)];
+        let mut rows = vec![format!("{} {}", summary(view), rounded(now.since(view.created_at)))];
         for item in running {
-            let time = item.run_time(now).map_or(String::new(), |span| span.to_string());
+            let time = item.run_time(now).map_or(String::new(), |span| rounded(span).to_string());
             rows.push(format!("  {:<9} {} {time}", item.state.as_str(), shown(&item.name)));
         }
         let busy = view.count(ItemState::Running) + view.count(ItemState::Assigned);
@@ -217,6 +275,36 @@ pub(crate) fn summary(view: &RunView) -> String {
 
 fn ended(view: &RunView) -> u32 {
     ItemState::ALL.into_iter().filter(|state| state.is_terminal()).map(|state| view.count(state)).sum()
+}
+
+/// Takes what can be told out of what was heard. A start is in doubt for a while: a program that cannot be started is
+/// known only after its supervisor has been. What comes behind it waits, so that everything is told in order.
+fn beyond_doubt(
+    heard: &mut VecDeque<(Instant, EventRecord)>,
+    now: Instant,
+    doubt: Duration,
+) -> Vec<EventRecord> {
+    let ends = |outcome: fn(Outcome) -> bool| {
+        let token = move |(_, record): &(Instant, EventRecord)| match record.event {
+            Event::AttemptEnded { item, token, outcome: ended } if outcome(ended) => Some((item, token)),
+            _ => None,
+        };
+        heard.iter().filter_map(token).collect::<BTreeSet<_>>()
+    };
+    let ended = ends(|_| true);
+    let never_ran = ends(|outcome| outcome == Outcome::Failed(Fault::Spawn));
+    let is_in_doubt = |(since, record): &(Instant, EventRecord)| match record.event {
+        Event::WorkItemStarted { item, token } => {
+            !ended.contains(&(item, token)) && now.saturating_duration_since(*since) < doubt
+        }
+        _ => false,
+    };
+    let count = heard.iter().position(is_in_doubt).unwrap_or(heard.len());
+    let is_true = |record: &EventRecord| match record.event {
+        Event::WorkItemStarted { item, token } => !never_ran.contains(&(item, token)),
+        _ => true,
+    };
+    heard.drain(..count).map(|(_, record)| record).filter(is_true).collect()
 }
 
 /// Pairs what happened with what it led to in the same moment: the end of an attempt with the end of its item, or with
@@ -251,52 +339,49 @@ fn clock(at: Stamp) -> String {
     at.to_rfc3339().get(11..19).unwrap_or_default().to_owned()
 }
 
-/// A few lines at the bottom of the terminal that are drawn again and again.
-struct Screen {
-    live: bool,
-    lines: usize,
-    drawn: Option<Instant>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Screen {
-    fn redraw(&mut self, above: &[&String], rows: &[String]) {
-        let mut text = self.erase();
-        for line in above {
-            text.push_str(line);
-            text.push('\n');
+    fn record(seq: u64, event: Event) -> EventRecord {
+        EventRecord { seq, at: Stamp::from_millis(seq), event }
+    }
+
+    fn heard(at: Instant) -> VecDeque<(Instant, EventRecord)> {
+        let item = |position| RunId::MIN.item(position);
+        let events = [
+            Event::WorkItemReady { item: item(0) },
+            Event::WorkItemStarted { item: item(0), token: FencingToken(1) },
+            Event::WorkItemReady { item: item(1) },
+        ];
+        (1..).zip(events).map(|(seq, event)| (at, record(seq, event))).collect()
+    }
+
+    fn seqs(records: &[EventRecord]) -> Vec<u64> {
+        records.iter().map(|record| record.seq).collect()
+    }
+
+    #[test]
+    fn a_start_waits_until_it_is_beyond_doubt_and_what_comes_behind_it_too() {
+        let then = Instant::now();
+        let mut waiting = heard(then);
+        assert_eq!(seqs(&beyond_doubt(&mut waiting, then, DOUBT)), [1]);
+        assert_eq!(waiting.len(), 2);
+        assert_eq!(seqs(&beyond_doubt(&mut waiting, then + DOUBT, DOUBT)), [2, 3]);
+    }
+
+    #[test]
+    fn a_program_that_could_not_be_started_did_not_start() {
+        let then = Instant::now();
+        let end = |outcome| Event::AttemptEnded { item: RunId::MIN.item(0), token: FencingToken(1), outcome };
+        for (outcome, told) in [
+            (Outcome::Failed(Fault::Spawn), vec![1, 3, 4]),
+            (Outcome::Failed(Fault::ExitCode(1)), vec![1, 2, 3, 4]),
+            (Outcome::Succeeded, vec![1, 2, 3, 4]),
+        ] {
+            let mut waiting = heard(then);
+            waiting.push_back((then, record(4, end(outcome))));
+            assert_eq!(seqs(&beyond_doubt(&mut waiting, then, DOUBT)), told, "{outcome}");
         }
-        let width = terminal_width();
-        for row in rows {
-            text.push_str(&fitted(row, width));
-            text.push('\n');
-        }
-        self.lines = rows.len();
-        self.drawn = Some(Instant::now());
-        write(&text);
     }
-
-    fn clear(&mut self) {
-        let text = self.erase();
-        self.lines = 0;
-        write(&text);
-    }
-
-    /// Moves up over the rows and clears them.
-    fn erase(&self) -> String {
-        if self.lines == 0 { String::new() } else { format!("\x1b[{}A\x1b[J", self.lines) }
-    }
-}
-
-fn write(text: &str) {
-    let mut stderr = std::io::stderr().lock();
-    // A terminal that is gone sees no progress; the run goes on.
-    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
-}
-
-fn terminal_width() -> usize {
-    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    columns
-        .or_else(|| rustix::termios::tcgetwinsize(std::io::stderr()).ok().map(|size| usize::from(size.ws_col)))
-        .filter(|columns| *columns > 0)
-        .unwrap_or(80)
 }

@@ -12,10 +12,10 @@ use mnemosyne_core::plan::{NodeOffer, Offers};
 use mnemosyne_core::role::AgentRole;
 use mnemosyne_core::settings::Settings as Replicated;
 use mnemosyne_node::{ContextOptions, Node, Options, Part, ProcessOptions, Stores, StoresOptions, Work};
+use mnemosyne_persistence::LogError;
 
 use crate::agents::definitions;
 use crate::failure::{Exit, Failure};
-use crate::output::say;
 use crate::planner::planner;
 use crate::settings::Surroundings;
 
@@ -39,7 +39,8 @@ pub(crate) async fn start_node(around: &Surroundings, part: Part) -> Result<Node
             &options,
             Arc::new(|error| {
                 // Nothing may be acknowledged any more, so nothing else may be done either.
-                say(format!("error: the log failed, the node ends: {}", crate::failure::chain(error)));
+                let (what, why) = (what_failed(error), crate::failure::chain(error));
+                Failure::damaged(format!("{what} failed, the node ends: {why}")).tell();
                 std::process::exit(Exit::Damaged as i32);
             }),
         )
@@ -61,6 +62,14 @@ pub(crate) async fn start_node(around: &Surroundings, part: Part) -> Result<Node
     Ok(node.await?)
 }
 
+/// What lies on the disk that has failed.
+fn what_failed(error: &LogError) -> &'static str {
+    match error {
+        LogError::Io { file, .. } if file.split('/').next() == Some("blobs") => "the blob store",
+        _ => "the log",
+    }
+}
+
 /// A bug must not spread: a node of which a part is missing would wait for it
 /// for ever. The next one finds everything on disk. But an agent has a supervisor
 /// that waits for nothing, and takes up what it did.
@@ -69,9 +78,12 @@ fn end_on_panic() {
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);
         if is_supervised() {
-            return say("error: this is a bug; the agent is restarted, and what it did is taken up again");
+            return crate::output::say(
+                "error: this is a bug; the agent is restarted, and what it did is taken up again",
+            );
         }
-        say("error: this is a bug, and the node ends; nothing is lost, and the next one goes on");
+        Failure::unavailable("this is a bug, and the node ends; nothing is lost, and the next one goes on")
+            .tell();
         std::process::exit(Exit::Unavailable as i32);
     }));
 }

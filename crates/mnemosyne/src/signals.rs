@@ -36,6 +36,22 @@ impl Interruptions {
     }
 }
 
+/// Changes of the size of the terminal.
+pub(crate) struct Resizes(Option<Signal>);
+
+impl Resizes {
+    /// Listens from now on.
+    pub(crate) fn listen() -> Self {
+        // Without a listener the next drawing comes a little later.
+        Self(signal(SignalKind::window_change()).ok())
+    }
+
+    /// Returns when the next one has happened.
+    pub(crate) async fn next(&mut self) {
+        receive(&mut self.0).await;
+    }
+}
+
 async fn receive(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),

@@ -61,6 +61,17 @@ impl View {
         if around.data_dir.is_dir() { Self::open(around).await.map(Some) } else { Ok(None) }
     }
 
+    /// For whoever follows a node that has gone: waits for the end of that node, and looks on.
+    pub(crate) async fn of_next(around: &Surroundings) -> Result<Self, Failure> {
+        loop {
+            match Self::open(around).await {
+                // However long it takes it to end.
+                Err(failure) if failure.locked => {}
+                opened => return opened,
+            }
+        }
+    }
+
     /// Asks the node if one has come up meanwhile.
     pub(crate) async fn look_for_node(&mut self, around: &Surroundings) {
         // Whatever keeps it from answering, the next look may succeed.
@@ -80,6 +91,10 @@ pub(crate) async fn read(around: &Surroundings) -> Result<Viewer, Failure> {
     read.map_err(|error| {
         let failure = Failure::from(error);
         let place = format!(" (in {})", around.data_dir.display());
-        if failure.exit == Exit::Damaged { Failure { text: failure.text + &place, ..failure } } else { failure }
+        if failure.exit == Exit::Damaged {
+            Failure { message: failure.message + &place, ..failure }
+        } else {
+            failure
+        }
     })
 }

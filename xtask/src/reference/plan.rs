@@ -15,11 +15,40 @@ A plan is a graph of work items, written as YAML, TOML or JSON; all three are re
 `mnemosyne plan graph PLAN` and `mnemosyne plan explain PLAN` show what would run and in which order.
 
 Durations are written `90s`, `1h30m`, `500ms`; sizes `64k`, `1G`. An unknown word is an error that names the nearest
-known one. `${{ … }}` reads `vars.NAME`, `item` (the value of `foreach`) and `items.NAME.outputs`; it is replaced in
-arguments, prompts and environment values, never in shell lines. [The glossary](../guide/concepts.md) explains the terms.
+known one. [The glossary](../guide/concepts.md) explains the terms, [another page](../guide/processes.md) what a command
+or an agent is given.
 
 All words of the format are listed here. Some of them this version knows but refuses to run, with a message that says
 so; README.md names these.
+
+## Templates
+
+`${{ … }}` stands for a value. It is replaced in arguments, prompts, environment values, keys, agents, capabilities and
+working folders, never in shell lines: hand a value to a shell line in `env`.
+
+| path | value | known |
+|---|---|---|
+| `vars.NAME` | a variable of the plan | when the plan is compiled |
+| `item` | the value of `foreach` for this instance | when the plan is compiled |
+| `items.NAME.outputs` | the outputs of an item that this one needs, directly or not | when the attempt starts |
+
+A path goes on into the value: `.name` or `['any name']` for an entry of a map, `[0]` for an element of a list, as in
+`items.build.outputs.files[0].path`. A name with other characters than letters, digits, `_` and `-` stands in brackets
+and quotes, that of an instance, too: `items['build[linux]'].outputs`; a quote in it is doubled. A text is put in as it
+is, any other value as JSON. There are no operators and no functions, and what was put in is not read again.
+`${{ '${{' }}` stands for the text `${{`. Outputs are read in arguments, prompts and environment values of items only.
+
+## Instances
+
+With `foreach` an item becomes one instance for each value. They are called `NAME[VALUE]` when all values are different
+whole numbers or short words (letters, digits and `_ - . + @`, up to 40 bytes), or else `NAME[0]`, `NAME[1]`, … by their
+position. A need on `NAME` is a need on all of them; one is needed by its own name. A `foreach` without values makes no
+instances, which is a warning; whoever needs them waits for nothing.
+
+## Time
+
+Timeouts, deadlines and delays count the time that passes for everybody: also while the machine sleeps, and while no
+node runs. What has become due meanwhile happens when the next node starts.
 ";
 
 /// The page.

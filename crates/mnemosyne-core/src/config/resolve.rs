@@ -8,7 +8,9 @@ use crate::config::elements::{AgentDefinition, placed};
 use crate::config::environment::{self, Help, NoSetting, quoted};
 use crate::config::origin::Origin;
 use crate::config::settings::{CONFIG, Settings};
-use crate::text::{Area, Finding, Findings, Key, Location, Node, Report, Source, Value, check_shape, name};
+use crate::text::{
+    Area, Finding, Findings, Key, Location, Node, Report, Shape, Source, Value, check_shape, name,
+};
 
 /// Bytes of one value from the environment or the command line.
 const VALUE_BYTES_MAX: usize = 1 << 20;
@@ -214,13 +216,25 @@ impl Layers<'_> {
         if found.has_errors() {
             for finding in found.iter() {
                 let message = finding.message.replace("the document", &name(&key));
-                self.findings.push(placed(Finding { message, ..finding.clone() }, &origin));
+                let meant = finding.help.as_deref().filter(|help| help.starts_with("did you mean"));
+                let help = meant.map_or_else(|| way_out(&origin, shape), String::from);
+                let finding = Finding { message, ..finding.clone() }.help(help);
+                self.findings.push(placed(finding, &origin));
             }
             return;
         }
         set(self.root, &parts, node);
         self.origins.by_key.retain(|known, _| !known.starts_with(&format!("{key}.")));
         self.origins.by_key.insert(key, origin);
+    }
+}
+
+/// What to do about a value that does not stand in the file.
+fn way_out(origin: &Origin, shape: &Shape) -> String {
+    match origin {
+        Origin::Environment { name } => format!("set {name} to {}, or unset it", shape.describe()),
+        Origin::Flag { name } => format!("give {name} {}", shape.describe()),
+        Origin::Default | Origin::File { .. } => format!("write {}", shape.describe()),
     }
 }
 

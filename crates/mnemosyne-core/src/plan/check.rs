@@ -42,6 +42,17 @@ pub(crate) fn schemas(plan: &Plan, check: &dyn Fn(&Value) -> Result<(), String>,
     }
 }
 
+/// Refuses reading outputs of items that are not there. This needs no compiled form, so that it is said together with
+/// whatever else is wrong.
+pub(crate) fn outputs_of_nobody(plan: &Plan, names: &Names<'_>, reads: &[OutputRead], findings: &mut Findings) {
+    for read in reads.iter().filter(|read| names.find(&read.read).is_none()) {
+        let reader = &plan.items[read.reader].name.text;
+        let message = format!("{} reads outputs of {}, which does not exist", name(reader), name(&read.read));
+        let help = if findings.is_full() { None } else { names.suggest(&read.read) };
+        findings.push(Finding::error("plan/unknown-item", message).at(read.at).maybe_help(help));
+    }
+}
+
 /// Checks that need the compiled form.
 pub(crate) fn compiled(
     plan: &Plan,
@@ -273,14 +284,8 @@ impl Context<'_> {
     /// The work item whose outputs are read.
     fn read_target(&self, read: &OutputRead, findings: &mut Findings) -> Option<u32> {
         match self.names.find(&read.read) {
-            None => {
-                let reader = &self.plan.items[read.reader].name.text;
-                let message =
-                    format!("{} reads outputs of {}, which does not exist", name(reader), name(&read.read));
-                let help = if findings.is_full() { None } else { self.names.suggest(&read.read) };
-                findings.push(Finding::error("plan/unknown-item", message).at(read.at).maybe_help(help));
-                None
-            }
+            // Reported before.
+            None => None,
             Some(Target::Item(item)) if self.instances.is_repeated(item) => {
                 let first = self.instances.name(item, &read.read, 0);
                 findings.push(

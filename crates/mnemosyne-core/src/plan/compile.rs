@@ -9,12 +9,13 @@ use crate::plan::check;
 use crate::plan::digest::digest;
 use crate::plan::elements::action::{self, Expander};
 use crate::plan::instances::Instances;
-use crate::plan::limits::{KEY_BYTES_MAX, RUN_BYTES_MAX};
+use crate::plan::limits::{INSTANCES_REFUSED_MAX, KEY_BYTES_MAX, RUN_BYTES_MAX};
 use crate::plan::model::{Item, Placed, Plan, Work};
 use crate::plan::offer::Offers;
 use crate::plan::phases::Phased;
 use crate::plan::resolve::{self, Names};
 use crate::plan::settings::{Settings, Table};
+use crate::plan::template::Template;
 use crate::plan::vars::{Scope, Vars};
 use crate::role::AgentRole;
 use crate::text::counted;
@@ -141,7 +142,9 @@ pub fn compile(plan: &Plan, options: &CompileOptions<'_>) -> Result<Compiled, Fi
         phases: phased.compiled(&instances),
         items,
     };
-    if is_sound && !findings.has_errors() {
+    let is_whole = is_sound && !findings.has_errors();
+    check::outputs_of_nobody(plan, &names, &expander.outputs_read, &mut findings);
+    if is_whole {
         check::compiled(plan, &spec, &instances, &names, &expander.outputs_read, options.offers, &mut findings);
     }
     if findings.has_errors() {
@@ -182,7 +185,8 @@ impl<'a> Compiler<'a> {
         let mut env = BTreeMap::new();
         for (key, value) in self.plan.env.iter().chain(&self.plan.defaults.env) {
             if let Some(value) = self.expander.plain(value, &scope, &mut self.findings) {
-                env.insert(String::from(&*key.text), value);
+                // Expanded once more when an attempt starts: what was put in stays what it is.
+                env.insert(String::from(&*key.text), Template::literal(&value));
             }
         }
         RunContext {
@@ -223,6 +227,7 @@ impl<'a> Compiler<'a> {
         let priority = settings.own().priority.or(self.options.priority).or(self.plan.defaults.priority);
         let values = self.instances.values(index);
         let first_key = self.items.len();
+        let mut failed = 0;
         for (number, each) in values.iter().enumerate() {
             let scope = Scope { vars: self.vars, each: *each };
             self.expander.begin(index, number == 0);
@@ -231,17 +236,22 @@ impl<'a> Compiler<'a> {
                 return;
             };
             let task = match work.value {
-                Work::HumanGate | Work::PhaseGate => Box::default(),
-                _ => match self.task(item, work, settings, &scope) {
-                    Some(task) => encode(&task),
-                    None => return,
-                },
+                Work::HumanGate | Work::PhaseGate => Some(Box::default()),
+                _ => self.task(item, work, settings, &scope).map(|task| encode(&task)),
+            };
+            let key = self.key(item, &scope);
+            let Some(task) = task else {
+                // Each may lack something else; a few of them show what.
+                failed += 1;
+                if failed >= INSTANCES_REFUSED_MAX {
+                    return;
+                }
+                continue;
             };
             self.bytes = self.bytes.saturating_add(task.len());
             if self.bytes > RUN_BYTES_MAX {
                 return;
             }
-            let key = self.key(item, &scope);
             let first_instance = self.items.get(first_key);
             if key.is_some() && first_instance.is_some_and(|first| first.key == key) {
                 self.findings.push(same_key(item));
@@ -332,10 +342,15 @@ impl<'a> Compiler<'a> {
         settings: Settings<'_>,
         scope: &Scope<'_>,
     ) -> Option<TaskSpec> {
-        let action = self.expander.action(&item.name, work, scope, &mut self.findings)?;
-        let mut env = BTreeMap::new();
+        // All of them before any is given up, so that all that is wrong is said.
+        let action = self.expander.action(&item.name, work, scope, &mut self.findings);
+        let mut env = Some(BTreeMap::new());
         for (key, value) in &settings.own().env {
-            env.insert(String::from(&*key.text), self.expander.launch(value, scope, &mut self.findings)?);
+            let value = self.expander.launch(value, scope, &mut self.findings);
+            match (value, &mut env) {
+                (Some(value), Some(env)) => drop(env.insert(String::from(&*key.text), value)),
+                _ => env = None,
+            }
         }
         let workspace =
             settings.pick(|shared| shared.workspace).map(|workspace| workspace.value).unwrap_or_default();
@@ -348,8 +363,8 @@ impl<'a> Compiler<'a> {
             None => None,
         };
         Some(TaskSpec {
-            action,
-            env,
+            action: action?,
+            env: env?,
             workdir,
             workspace,
             each: scope.each.map(Value::to_string),

@@ -10,7 +10,7 @@ use crate::plan::elements::{shared, work};
 use crate::plan::legacy;
 use crate::plan::model::{Each, Foreach, Item, Needed, Phase, Placed, Plan, Var};
 use crate::plan::words::{CONDITIONS, PHASES, PLAN};
-use crate::text::{Area, Fields, Finding, Findings, Key, Location, Node, Source, Value, check_shape};
+use crate::text::{Area, Fields, Finding, Findings, Format, Key, Location, Node, Source, Value, check_shape};
 use crate::work::spec::Condition;
 
 /// A plan and what was found while it was read.
@@ -28,44 +28,57 @@ pub struct Decoded {
 #[must_use]
 pub fn read(source: &Source<'_>) -> Decoded {
     match crate::text::read(source) {
-        Ok(root) => decode(root),
+        Ok(root) => decode_as(root, source.format()),
         Err(findings) => Decoded { plan: Plan::default(), findings },
     }
 }
 
-/// Decodes the tree of a plan.
+/// Decodes the tree of a plan, with ways out in YAML.
 #[must_use]
 pub fn decode(root: Node) -> Decoded {
+    decode_as(root, Format::Yaml)
+}
+
+/// Decodes the tree of a plan, with ways out in the format of its document.
+fn decode_as(root: Node, format: Format) -> Decoded {
     let mut findings = Findings::new();
     let root = match legacy::translate(root, &mut findings) {
         legacy::Translated::Plan(plan) => return Decoded { plan: *plan, findings },
         legacy::Translated::NotLegacy(root) => root,
     };
     if root.value == Value::Null {
-        findings.push(empty_plan());
+        findings.push(empty_plan(format));
         return Decoded { plan: Plan::default(), findings };
     }
     check_shape(Area::Plan, &root, &PLAN, &mut findings);
-    let plan = plan(root, &mut findings);
+    let plan = plan(root, format, &mut findings);
     if plan.items.is_empty() && !findings.has_errors() {
-        findings.push(empty_plan());
+        findings.push(empty_plan(format));
     }
     Decoded { plan, findings }
 }
 
-fn empty_plan() -> Finding {
-    Finding::error("plan/empty", "the plan has no items")
-        .help("add one: items: { hello: { run: \"echo hello\" } }")
+fn empty_plan(format: Format) -> Finding {
+    let item = match format {
+        Format::Yaml => "items: { hello: { run: \"echo hello\" } }",
+        Format::Json => "\"items\": { \"hello\": { \"run\": \"echo hello\" } }",
+        Format::Toml => "[items.hello], and below it run = \"echo hello\"",
+    };
+    Finding::error("plan/empty", "the plan has no items").help(format!("add one: {item}"))
 }
 
-fn plan(root: Node, findings: &mut Findings) -> Plan {
+fn plan(root: Node, format: Format, findings: &mut Findings) -> Plan {
     let root_at = root.at;
     let mut fields = root.into_fields();
     if !fields.has("version") {
         findings.push(
             Finding::warning("plan/no-version", "the plan does not say its version")
                 .at(Location { end: root_at.start, ..root_at })
-                .help("add `version: 1`"),
+                .help(match format {
+                    Format::Yaml => "add `version: 1`",
+                    Format::Json => "add `\"version\": 1`",
+                    Format::Toml => "add `version = 1` at the top, before the first table",
+                }),
         );
     }
     let vars = fields.take("vars").map(Node::into_fields).unwrap_or_default();

@@ -35,7 +35,11 @@ impl Instances {
         let mut total = 0_usize;
         for item in &plan.items {
             let values = item.foreach.as_ref().map(|foreach| {
+                let errors = findings.error_count();
                 let list = values(&item.name.text, foreach, vars, findings);
+                if list.is_empty() && findings.error_count() == errors {
+                    findings.push(no_values(&item.name.text, foreach));
+                }
                 Values { named_by_value: all_are_words(&list), list }
             });
             let count = values.as_ref().map_or(1, |values| values.list.len());
@@ -111,6 +115,15 @@ impl Instances {
         };
         Some(self.of(item).start + u32::try_from(number).ok()?)
     }
+}
+
+/// What has no instances is gone without a trace: its author should know.
+fn no_values(item: &str, foreach: &Foreach) -> Finding {
+    let message =
+        format!("the `foreach` of {} has no values, so that the item does not run at all", name(item));
+    Finding::warning("plan/no-instances", message)
+        .at(foreach.at)
+        .help("items that need it do not wait for anything; give it values, or remove the item")
 }
 
 fn values(item: &str, foreach: &Foreach, vars: &Vars, findings: &mut Findings) -> Vec<Value> {

@@ -52,3 +52,5 @@ pub const FAILURE_ROOTS_MAX: usize = 64;
 pub const CYCLE_SHOWN_MAX: usize = 100;
 /// Steps of a path within `${{ … }}`.
 pub const PATH_STEPS_MAX: usize = 32;
+/// Instances of an item that are looked at after one of them could not be made.
+pub const INSTANCES_REFUSED_MAX: usize = 16;

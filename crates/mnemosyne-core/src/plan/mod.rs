@@ -29,6 +29,7 @@ mod load;
 mod model;
 mod offer;
 mod phases;
+mod reads;
 mod render;
 mod resolve;
 mod review;
@@ -42,13 +43,14 @@ pub mod words;
 
 pub use compile::{CompileOptions, Compiled, Purpose, compile};
 pub use decode::{Decoded, decode, read};
-pub use explain::{ExplainedItem, Explanation};
+pub use explain::{ExplainedAction, ExplainedItem, ExplainedNeed, ExplainedPolicy, Explanation};
 pub use graph::{CriticalPath, Cycle, Graph};
 pub use load::{Loaded, load};
 pub use model::{
     Each, Foreach, Item, Limit, Needed, Phase, Placed, Plan, RetryWords, Review, Shared, Var, Work,
 };
 pub use offer::{AgentOffer, Match, NodeOffer, Offers};
-pub use render::{dot, mermaid, tree};
+pub use reads::outputs_read;
+pub use render::{Drawing, DrawnItem, DrawnNeed, dot, mermaid, tree};
 pub use schema::plan_schema;
 pub use template::{Part, Step, Template, TemplateError, Values, expand_outputs};

@@ -1,6 +1,8 @@
-//! The graph of a run as text, DOT and mermaid.
+//! The graph of a run as text, DOT, mermaid, and data.
 
 use std::fmt::Write;
+
+use serde::Serialize;
 
 use crate::plan::graph::Graph;
 use crate::text::counted;
@@ -78,8 +80,61 @@ pub fn mermaid(spec: &RunSpec) -> String {
     out
 }
 
+/// The graph as data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Drawing<'a> {
+    /// Name of the plan.
+    pub name: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Number of levels: the longest chain.
+    pub level_count: u32,
+    /// The items in the order of the plan.
+    pub items: Vec<DrawnItem<'a>>,
+}
+
+/// An item of a graph.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DrawnItem<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its level, counted from 1; items of one level can run at the same time.
+    pub level: u32,
+    /// What it waits for: names of items, and what must have become of them.
+    pub needs: Vec<DrawnNeed<'a>>,
+}
+
+/// Something that an item of a graph waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DrawnNeed<'a> {
+    /// Name of the item.
+    pub name: &'a str,
+    /// What must have become of it.
+    pub on: Condition,
+}
+
+impl<'a> Drawing<'a> {
+    /// The graph of a compiled plan, all of it.
+    #[must_use]
+    pub fn new(spec: &'a RunSpec) -> Self {
+        let graph = Graph::of_run(spec);
+        let levels = graph.levels(&graph.order().unwrap_or_default());
+        let need = |need: &Need| {
+            let name = spec.items.get(usize_of(need.item)).map_or("?", |item| &item.name);
+            DrawnNeed { name, on: need.on }
+        };
+        let items = spec.items.iter().zip(&levels).map(|(item, level)| DrawnItem {
+            name: &item.name,
+            level: level + 1,
+            needs: item.needs.iter().map(need).collect(),
+        });
+        let level_count = levels.iter().max().map_or(0, |level| level + 1);
+        Self { name: &spec.name, namespace: &spec.namespace, level_count, items: items.collect() }
+    }
+}
+
 /// What an item needs, in words.
-pub(crate) fn needs(spec: &RunSpec, needs: &[Need]) -> String {
+fn needs(spec: &RunSpec, needs: &[Need]) -> String {
     let each = needs.iter().take(NEEDS_SHOWN).map(|need| {
         let name = spec.items.get(usize_of(need.item)).map_or("?", |item| &item.name);
         match condition(need) {

@@ -15,6 +15,7 @@
 use serde_json::Value;
 
 use crate::plan::limits::{EXPANDED_BYTES_MAX, PATH_STEPS_MAX};
+use crate::text::limits::FINDINGS_MAX;
 use crate::text::{did_you_mean, name, shorten};
 
 /// What begins an expression.
@@ -23,6 +24,8 @@ const OPEN: &str = "${{";
 const CLOSE: &str = "}}";
 /// An expression that stands for [`OPEN`].
 const ESCAPED_OPEN: &str = "${{ '${{' }}";
+/// Errors of one text that are told.
+const ERRORS_MAX: usize = FINDINGS_MAX;
 /// What paths begin with.
 const ROOTS: [&str; 3] = ["vars", "item", "items"];
 
@@ -82,25 +85,54 @@ impl Template {
         text.contains(OPEN)
     }
 
+    /// A template that stands for exactly this text.
+    #[must_use]
+    pub fn literal(text: &str) -> String {
+        text.replace(OPEN, ESCAPED_OPEN)
+    }
+
     /// Reads a text.
     ///
     /// # Errors
     /// When what stands between `${{` and `}}` is not an expression.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
-        let mut parts = Vec::new();
+        let (template, errors) = Self::parse_all(text);
+        errors.into_iter().next().map_or(Ok(template), Err)
+    }
+
+    /// Reads a text as far as it can be read, and says everything that is wrong with it, up to a limit.
+    pub(crate) fn parse_all(text: &str) -> (Self, Vec<TemplateError>) {
+        let (mut parts, mut errors) = (Vec::new(), Vec::new());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once(OPEN) {
             if !before.is_empty() {
                 parts.push(Part::Literal(before.into()));
             }
             let mut expression = Expression { start: after, rest: after };
-            parts.push(expression.part()?);
-            rest = expression.rest;
+            match expression.part() {
+                Ok(part) => {
+                    parts.push(part);
+                    rest = expression.rest;
+                }
+                Err(error) => {
+                    errors.push(error);
+                    // What follows is judged on its own.
+                    let next = if errors.len() < ERRORS_MAX { after.split_once(CLOSE) } else { None };
+                    rest = next.map_or("", |(_, next)| next);
+                }
+            }
         }
         if !rest.is_empty() || parts.is_empty() {
             parts.push(Part::Literal(rest.into()));
         }
-        Ok(Self { parts })
+        (Self { parts }, errors)
+    }
+
+    /// Everything that keeps its values from being put in, up to a limit. `plain`: it may not read outputs.
+    pub(crate) fn problems(&self, values: &dyn Values, plain: bool) -> Vec<TemplateError> {
+        let known_later = |part: &&Part| !plain && matches!(part, Part::Output(..));
+        let parts = self.parts.iter().filter(|part| !known_later(part));
+        parts.filter_map(|part| text_of(part, values).err()).take(ERRORS_MAX).collect()
     }
 
     /// Its pieces in order.
@@ -122,14 +154,14 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Output(item, steps) => {
-                    out.push_str(&literal.replace(OPEN, ESCAPED_OPEN));
+                    out.push_str(&Self::literal(&literal));
                     literal.clear();
                     out.push_str(&format!("{OPEN} {} {CLOSE}", output_path(item, steps)));
                 }
                 other => push(&mut literal, &text_of(other, values)?, out.len())?,
             }
         }
-        out.push_str(&literal.replace(OPEN, ESCAPED_OPEN));
+        out.push_str(&Self::literal(&literal));
         Ok(out)
     }
 
@@ -470,6 +502,14 @@ mod tests {
         let first =
             resolve("${{ vars.evil }} $${{ vars.open }} ${{ items['a.b'].outputs.title }}").expect("resolved");
         assert_eq!(expand(&first).as_deref(), Ok("${{ items.x.outputs }} ${{ vars.a }} T"));
+    }
+
+    #[test]
+    fn a_literal_text_stays_as_it_is() {
+        for text in ["${{ vars.a }}", "$${{{{ }} ${{", "${{ '${{' }}", "plain"] {
+            let first = resolve(&Template::literal(text)).expect("resolved");
+            assert_eq!(expand(&first).as_deref(), Ok(text));
+        }
     }
 
     #[test]

@@ -93,12 +93,14 @@ const ITEM_WORDS: &[Field] = &[
             Shape::Map { noun: "condition", of: &Shape::Word(CONDITIONS), max: NEEDS_PER_ITEM_MAX },
         ]),
         "Items that must have ended before: a name, a list, or a map from names to conditions.",
-    ),
+    )
+    .called(&["depends_on", "dependencies", "depends", "dependsOn", "after"]),
     Field::new(
         "run",
         Shape::Either(&[FULL_TEXT, Shape::List { of: &TEXT, min: 1, max: ARGV_MAX }]),
-        "A command: a text is a shell line, a list is a program and its arguments.",
-    ),
+        "A command: a text is a shell line for `/bin/sh -c`, a list is a program and its arguments.",
+    )
+    .called(&["command", "cmd", "script", "shell", "exec"]),
     Field::new("prompt", FULL_TEXT, "What an agent is asked to do."),
     Field::new("prompt_file", PATH, "File that holds the prompt, relative to the plan."),
     Field::new("phase", Shape::Word(PHASES), "Phase the item belongs to."),
@@ -119,7 +121,7 @@ const ITEM_WORDS: &[Field] = &[
     Field::new(
         "outputs",
         Shape::Either(&[Shape::Bool, Shape::Map { noun: "schema keyword", of: &Shape::Any, max: LIST_MAX }]),
-        "JSON Schema of the outputs, or `{ schema: … }` around it; an attempt whose outputs are missing or do not meet it fails.",
+        "JSON Schema of the outputs, or `{ schema: … }` around it; an attempt whose outputs are missing or do not meet it fails. Outputs have at most 4 MiB.",
     ),
     Field::new(
         "gate",
@@ -158,13 +160,18 @@ const SHARED_WORDS: &[Field] = &[
     Field::new("requires", CAPABILITIES, "Capabilities that the agent or its node must have."),
     Field::new("prefers", CAPABILITIES, "Capabilities that make a node the better choice."),
     Field::new("retry", Shape::Object(&RETRY), "When and how often a failed attempt is repeated."),
-    Field::new("timeouts", Shape::Object(&TIMEOUTS), "Limits on time."),
+    Field::new("timeouts", Shape::Object(&TIMEOUTS), "Limits on time.").called(&["timeout"]),
     Field::with_help("deadline", LIMIT, "Time after submission by which the item must have ended.", LIMIT_HELP),
     Field::new("delay", ANY_SPAN, "Time after submission before which the item does not start."),
     Field::new("grace", ANY_SPAN, "Time between the polite signal and the kill when the item is stopped."),
     Field::new("estimate", SOME_SPAN, "Expected duration, for the critical path."),
     Field::new("env", ENV, "Environment variables."),
-    Field::new("workdir", PATH, "Working directory, relative to the plan's folder."),
+    Field::new("workdir", PATH, "Working directory, relative to the plan's folder.").called(&[
+        "cwd",
+        "working_directory",
+        "working-directory",
+        "dir",
+    ]),
     Field::new("workspace", Shape::Word(WORKSPACES), "Where the item works."),
     Field::new("on_failure", Shape::Word(ON_FAILURE), "What a failure means for the run."),
     Field::new("review", Shape::Object(&REVIEW), "Checks and a reviewer that judge the result."),
@@ -173,11 +180,13 @@ const SHARED_WORDS: &[Field] = &[
 const RETRY: Object = Object {
     noun: "a retry rule",
     groups: &[&[
-        Field::new(
+        Field::with_help(
             "max_attempts",
             Shape::Int { min: 1, max: ATTEMPTS_MAX },
             "Attempts in all. The default is 1 for `run`, 3 for prompts.",
-        ),
+            "an item has at least one attempt, and at most 1000",
+        )
+        .called(&["attempts", "max_retries", "retries"]),
         Field::new("initial_interval", ANY_SPAN, "Wait before the second attempt."),
         Field::new(
             "backoff",

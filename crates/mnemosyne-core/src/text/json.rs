@@ -34,7 +34,12 @@ fn syntax(text: &str, locator: &Locator<'_>, error: &serde_json::Error) -> Findi
         start -= 1;
     }
     let message = error.to_string();
-    let message = message.split(" at line ").next().unwrap_or("it cannot be read");
+    let mut message = message.split(" at line ").next().unwrap_or("it cannot be read");
+    // What serde_json misses there is a value or a key; what its author has too much is a comma.
+    let before = text[..start].trim_end();
+    if text[start..].starts_with(['}', ']']) && before.ends_with(',') {
+        (message, start) = ("trailing comma", before.len() - 1);
+    }
     let rest = &text[start..];
     let help = if rest.starts_with('#') || rest.starts_with("//") {
         Some("JSON has no comments; YAML and TOML have")
@@ -161,6 +166,18 @@ mod tests {
         assert_eq!(list.elements()[1].value, Value::Float(-2.5));
         assert_eq!(root.get("b").and_then(Node::text), Some("xé\n"));
         assert_eq!(&text[root.at.bytes()], text);
+    }
+
+    #[test]
+    fn a_comma_too_many_is_named_and_pointed_at() {
+        for (text, line, column) in
+            [("[1, 2,]", 1, 6), ("{\"a\": 1,\n}", 1, 8), ("{\"a\": [\n  1,\n  2,\n]}", 3, 4)]
+        {
+            let finding = first_error(text);
+            assert_eq!(finding.message, "this is not JSON: trailing comma", "{text}");
+            assert_eq!(finding.help.as_deref(), Some("remove the comma before the closing bracket"));
+            assert_eq!(finding.at.map(|at| (at.line, at.column)), Some((line, column)), "{text}");
+        }
     }
 
     #[test]

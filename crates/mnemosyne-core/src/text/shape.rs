@@ -110,23 +110,40 @@ pub struct Field {
     pub doc: &'static str,
     /// The way out when the value is refused.
     pub help: Option<&'static str>,
+    /// What others call it. These words are not accepted; whoever writes one is told this one.
+    pub elsewhere: &'static [&'static str],
 }
 
 impl Field {
     /// A word without particular help.
     #[must_use]
     pub const fn new(name: &'static str, shape: Shape, doc: &'static str) -> Self {
-        Self { name, shape, doc, help: None }
+        Self { name, shape, doc, help: None, elsewhere: &[] }
     }
 
     /// A word with a way out for refused values.
     #[must_use]
     pub const fn with_help(name: &'static str, shape: Shape, doc: &'static str, help: &'static str) -> Self {
-        Self { name, shape, doc, help: Some(help) }
+        Self { name, shape, doc, help: Some(help), elsewhere: &[] }
+    }
+}
+
+impl Field {
+    /// The word, with what others call it.
+    #[must_use]
+    pub const fn called(mut self, elsewhere: &'static [&'static str]) -> Self {
+        self.elsewhere = elsewhere;
+        self
     }
 }
 
 impl Object {
+    /// The field that others call by this name.
+    #[must_use]
+    pub fn meant_by(&self, name: &str) -> Option<&'static Field> {
+        self.fields().find(|field| field.elsewhere.contains(&name))
+    }
+
     /// The field of a name.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'static Field> {

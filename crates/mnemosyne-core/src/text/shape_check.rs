@@ -81,7 +81,9 @@ impl Check<'_> {
                     self.out_of_range(node.at, &number.to_string(), shape);
                 }
             }
-            (Shape::Int { .. }, Value::Float(number)) => self.out_of_range(node.at, &number.to_string(), shape),
+            (Shape::Int { min, max }, Value::Float(number)) => {
+                self.not_whole(*number, (*min, *max), node, shape)
+            }
             (Shape::Number { min, max }, Value::Int(_) | Value::Float(_)) => {
                 let number = node.number().unwrap_or(f64::NAN);
                 if !(number >= *min && number <= *max) {
@@ -128,7 +130,10 @@ impl Check<'_> {
         let known = || object.fields().map(|field| field.name);
         let help = match self.findings.is_full() {
             true => String::new(),
-            false => did_you_mean(&key.text, known())
+            false => object
+                .meant_by(&key.text)
+                .map(|field| format!("{} calls it {}", object.noun, name(field.name)))
+                .or_else(|| did_you_mean(&key.text, known()))
                 .unwrap_or_else(|| format!("{} knows {}", object.noun, join(known()))),
         };
         let place = if self.path.is_empty() { String::new() } else { format!(" in {}", self.shown_path()) };
@@ -237,6 +242,14 @@ impl Check<'_> {
         }
     }
 
+    /// A number with a fraction where a whole one belongs; 5.0 may be meant as 5.
+    fn not_whole(&mut self, number: f64, (min, max): (i64, i64), node: &Node, shape: &'static Shape) {
+        let whole = format!("{number:.0}").parse().ok().filter(|whole| (min..=max).contains(whole));
+        let help = whole.filter(|_| number.fract() == 0.0).map(|whole| format!("write {whole}"));
+        let message = format!("{} is {number:?}; it must be {}", self.shown_path(), shape.describe());
+        self.fail(self.area.codes().out_of_range, node.at, message, help);
+    }
+
     fn out_of_range(&mut self, at: Location, value: &str, shape: &Shape) {
         let message =
             format!("{} is {}; it must be {}", self.shown_path(), shorten(value, 40), shape.describe());
@@ -246,9 +259,7 @@ impl Check<'_> {
     fn wrong_type(&mut self, node: &Node, shape: &'static Shape) {
         let message = format!("{} must be {}, not {}", self.shown_path(), shape.describe(), describe(node));
         let help = match (&node.value, shape) {
-            (Value::Int(_) | Value::Float(_) | Value::Bool(_), Shape::Text(_) | Shape::Word(_)) => {
-                Some("put it in quotes")
-            }
+            (Value::Int(_) | Value::Float(_) | Value::Bool(_), Shape::Text(_)) => Some("put it in quotes"),
             (Value::Null, _) => Some("give it a value, or remove the key"),
             _ => None,
         };

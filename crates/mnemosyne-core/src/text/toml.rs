@@ -10,6 +10,7 @@ use crate::text::finding::{Finding, Findings};
 use crate::text::limits::{TOML_MARKS_MAX, TOML_RECOVERY_BYTES_MAX};
 use crate::text::location::{Location, Locator};
 use crate::text::node::{Node, Value};
+use crate::text::shown;
 
 /// Reads a TOML document.
 pub(crate) fn read(text: &str, locator: &Locator<'_>) -> Result<Node, Findings> {
@@ -35,23 +36,93 @@ pub(crate) fn read(text: &str, locator: &Locator<'_>) -> Result<Node, Findings> 
 
 /// All errors of a document of a usual size, else the first one.
 fn syntax_errors(text: &str, locator: &Locator<'_>, first: &toml::de::Error) -> Findings {
-    let mut findings = Findings::from(syntax(locator, first));
-    if text.len() <= TOML_RECOVERY_BYTES_MAX {
-        let (_, errors) = DeTable::parse_recoverable(text);
-        errors.iter().for_each(|error| findings.push(syntax(locator, error)));
+    if text.len() > TOML_RECOVERY_BYTES_MAX {
+        return syntax(locator, first).into();
     }
-    findings
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let mut findings = Findings::new();
+    for error in &errors {
+        match error.span().filter(|_| is_duplicate(error)) {
+            Some(again) => findings.push(duplicate(text, locator, again, table.get_ref())),
+            None => findings.push(syntax(locator, error)),
+        }
+    }
+    if findings.has_errors() { findings } else { syntax(locator, first).into() }
+}
+
+fn is_duplicate(error: &toml::de::Error) -> bool {
+    error.message().contains("duplicate key")
 }
 
 /// The refusal of a text that is not TOML.
 fn syntax(locator: &Locator<'_>, error: &toml::de::Error) -> Finding {
     let message = error.message().lines().collect::<Vec<_>>().join("; ");
-    let code = if message.contains("duplicate key") { "text/duplicate-key" } else { "text/toml" };
+    let code = if is_duplicate(error) { "text/duplicate-key" } else { "text/toml" };
     let finding = Finding::error(code, format!("this is not TOML: {message}"));
     match error.span() {
         Some(span) => finding.at(locator.at(span)),
         None => finding,
     }
+}
+
+/// The refusal of a key that stands there already. `table`: what could be read.
+fn duplicate(text: &str, locator: &Locator<'_>, again: Range<usize>, table: &DeTable<'_>) -> Finding {
+    let key = text.get(again.clone()).unwrap_or_default();
+    let finding = Finding::error("text/duplicate-key", format!("the key {} occurs twice", shown::name(key)))
+        .at(locator.at(again.clone()))
+        .help("remove one of the two, or give it another name");
+    let header = header_of(text, again.start);
+    let first = match header {
+        Some(header) => first_header(text, header, &again),
+        None => first_key(text, &again, table),
+    };
+    match first {
+        Some(first) => finding.related(locator.at(first), "it is first given here"),
+        None => finding,
+    }
+}
+
+/// The line of a place, when it is the header of a table.
+fn header_of(text: &str, at: usize) -> Option<&str> {
+    let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let line = text[start..].lines().next()?.trim();
+    line.starts_with('[').then(|| line.rfind(']').map_or(line, |end| &line[..=end]))
+}
+
+/// The same header further up; the key stands in it where it stands in the other.
+fn first_header(text: &str, header: &str, again: &Range<usize>) -> Option<Range<usize>> {
+    let key = text.get(again.clone())?;
+    let mut start = 0;
+    for line in text[..again.start].split_inclusive('\n') {
+        if line.trim_start().starts_with(header) && line.ends_with('\n') {
+            let at = start + line.rfind(key)?;
+            return Some(at..at + key.len());
+        }
+        start += line.len();
+    }
+    None
+}
+
+/// The key of the same name that stands nearest above, in the same table as far as one can see.
+fn first_key(text: &str, again: &Range<usize>, table: &DeTable<'_>) -> Option<Range<usize>> {
+    let key = text.get(again.clone())?.trim_matches(['"', '\'']);
+    let section = text[..again.start].rfind("\n[").unwrap_or(0);
+    let mut nearest: Option<Range<usize>> = None;
+    let mut tables = vec![table];
+    while let Some(table) = tables.pop() {
+        for (name, value) in table {
+            let span = name.span();
+            let is_before = span.start < again.start && span.start >= section;
+            if is_before && name.get_ref() == key && nearest.as_ref().is_none_or(|near| near.start < span.start)
+            {
+                nearest = Some(span);
+            }
+            if let DeValue::Table(inner) = value.get_ref() {
+                tables.push(inner);
+            }
+        }
+    }
+    nearest
 }
 
 /// A walk over the parsed document. Its recursion is bounded: the parser
@@ -129,6 +200,23 @@ mod tests {
         assert_eq!(root.get("c").and_then(Node::number), Some(f64::INFINITY));
         assert_eq!(root.get("d").and_then(Node::text), Some("1979-05-27"));
         assert_eq!(root.get("e").and_then(Node::number), Some(-1_500.0));
+    }
+
+    #[test]
+    fn a_key_that_is_given_twice_names_both_places() {
+        let places = |text: &str| {
+            let findings = parse(text).expect_err(text);
+            let finding = findings.iter().next().expect("one finding");
+            assert_eq!(finding.code, "text/duplicate-key", "{text}");
+            let first = finding.related.first().map(|(at, _)| (at.line, at.column));
+            (finding.at.map(|at| (at.line, at.column)), first)
+        };
+        assert_eq!(places("version = 1\nname = 'x'\nversion = 2\n"), (Some((3, 1)), Some((1, 1))));
+        let of_items = "[items.a]\nrun = 'x'\n[items.b]\nrun = 'y'\nenv = { run = '1' }\n\n[items.c]\nenv = 1\nrun = 'y'\nrun = 'z'\n";
+        assert_eq!(places(of_items), (Some((10, 1)), Some((9, 1))));
+        let headers = "[items.a]\nrun = 'x'\n[items.b]\nrun = 'y'\n[items.a]\nneeds = 'b'\n";
+        assert_eq!(places(headers), (Some((5, 8)), Some((1, 8))));
+        assert_eq!(places("a = { b = 1, b = 2 }"), (Some((1, 14)), Some((1, 7))));
     }
 
     #[test]

@@ -101,7 +101,7 @@ async fn submit(handle: &Handle, dir: &Path) -> RunId {
         outputs_schema: None,
     };
     let base_dir = dir.to_str().expect("the folder has a plain name").to_owned();
-    let context = RunContext { base_dir, env: Default::default() };
+    let context = RunContext { base_dir, ..RunContext::default() };
     let task = postcard::to_stdvec(&task).expect("it can be written");
     let context = postcard::to_stdvec(&context).expect("it can be written");
     let item = ItemSpec {

@@ -51,7 +51,13 @@ impl AgentTest {
         let folder = TestFolder::make()?;
         let around = Surroundings { data_dir: folder.0.join("data"), ..around };
         let definition = around.config.settings.agents.get(&self.name).cloned().unwrap_or_default();
-        let plan = PlanArgs { plan: None, prompt: None, plan_text: Some(self.plan(&definition)), vars: Vec::new() };
+        let plan = PlanArgs {
+            plan: None,
+            prompt: None,
+            plan_text: Some(self.plan(&definition)),
+            agent: None,
+            vars: Vec::new(),
+        };
         let submission = plan.submission(&around, &SubmitArgs { key: None, priority: None, new: true })?;
         let access = Access::open(&around, Part::Worker).await?;
         let (run, ..) = access.handle.submit(submission).await?;
@@ -156,10 +162,14 @@ impl Tried {
         if let Some(problem) = &self.problem {
             line(format!("problem    {}", shown(problem)));
         }
-        let answer = self.answer.as_ref().map(|answer| answer.chars().take(ANSWER_CHARS_MAX).collect::<String>());
+        let answer =
+            self.answer.as_ref().map(|answer| answer.chars().take(ANSWER_CHARS_MAX).collect::<String>());
         line(format!("answer     {}", answer.map_or_else(|| "none".to_owned(), |answer| shown(&answer))));
         line(format!("session    {}", self.session.as_ref().map_or_else(unknown, |session| shown(session))));
-        line(format!("used       {}", self.usage.as_ref().map_or_else(unknown, |usage| shown(&in_words(usage)))));
+        line(format!(
+            "used       {}",
+            self.usage.as_ref().map_or_else(unknown, |usage| shown(&in_words(usage)))
+        ));
         let resumed = match self.resumed {
             Some(true) => "it took up the same conversation again".to_owned(),
             Some(false) => match &self.resume_problem {

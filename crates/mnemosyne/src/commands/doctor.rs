@@ -75,7 +75,7 @@ async fn node_and_log(around: &Surroundings) -> Vec<Finding> {
     let handle = match connect(around).await {
         Ok(Some(handle)) => handle,
         Err(error) if error.kind() != std::io::ErrorKind::PermissionDenied => {
-            return vec![bad("node", Failure::not_reached(&around.data_dir, &error).text)];
+            return vec![bad("node", Failure::not_reached(&around.data_dir, &error).message)];
         }
         _ if !around.data_dir.is_dir() => return vec![good("node", "none is running".to_owned())],
         _ => return vec![log(around).await, good("node", "none is running".to_owned())],
@@ -93,7 +93,7 @@ async fn log(around: &Surroundings) -> Finding {
     let viewer = match read(around).await {
         Ok(viewer) => viewer,
         Err(failure) => {
-            return Finding { exit: failure.exit, ..bad("log", failure.text.replacen("error: ", "", 1)) };
+            return Finding { exit: failure.exit, ..bad("log", failure.message) };
         }
     };
     let found = viewer.found();

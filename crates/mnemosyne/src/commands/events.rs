@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use clap::Args;
 use mnemosyne_core::event::EventRecord;
+use mnemosyne_core::id::RunId;
 use serde_json::{Value, json};
 
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
-use crate::output::{line, say};
+use crate::ids;
+use crate::output::{in_one_line, line, say};
 use crate::settings::Surroundings;
 use crate::view::View;
 
@@ -22,10 +24,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Args)]
 pub(crate) struct Events {
-    /// Go on as things happen
+    /// Go on as things happen, also while no node runs, until Ctrl-C
     #[arg(short, long)]
     follow: bool,
-    /// Events after this number [default: the latest hundred]
+    /// Only events of this run
+    #[arg(long, value_name = "ID")]
+    run: Option<String>,
+    /// Events after this number [default: the latest hundred, or all of the run]
     #[arg(long, value_name = "SEQ")]
     after: Option<u64>,
 }
@@ -41,30 +46,54 @@ impl Events {
     }
 
     async fn show(&self, around: &Surroundings, view: &mut View) -> Result<Exit, Failure> {
+        let run = match &self.run {
+            Some(run) => Some(ids::run(&view.handle, run).await?),
+            None => None,
+        };
         let latest = view.handle.status().await?.event_seq;
-        let mut seq = self.after.unwrap_or(latest.saturating_sub(LATEST));
+        let first = if run.is_some() { 0 } else { latest.saturating_sub(LATEST) };
+        let mut seq = self.after.unwrap_or(first);
         let mut said = false;
         loop {
-            let events = view.handle.events(seq, PAGE).await?;
+            match self.news(around, view, run, &mut seq).await {
+                Ok(()) if self.follow => {}
+                Ok(()) => return Ok(Exit::Success),
+                Err(failure) if failure.gone && self.follow => *view = View::of_next(around).await?,
+                Err(failure) => return Err(failure),
+            }
+            if !view.live {
+                if !std::mem::replace(&mut said, true) {
+                    say("no node is running; waiting for one (`mnemosyne up`), Ctrl-C ends this");
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+                view.look_for_node(around).await;
+            }
+            said &= !view.live;
+        }
+    }
+
+    /// Shows what happens until nothing more is known; whoever follows waits for more as long as the node is there.
+    async fn news(
+        &self,
+        around: &Surroundings,
+        view: &View,
+        run: Option<RunId>,
+        seq: &mut u64,
+    ) -> Result<(), Failure> {
+        loop {
+            let events = view.handle.events(*seq, PAGE).await?;
             for record in &events {
-                seq = record.seq;
-                line(if around.json { event_json(record).to_string() } else { words(record) });
+                *seq = record.seq;
+                if run.is_none() || record.event.run() == run {
+                    line(if around.json { in_one_line(&event_json(record)) } else { words(record) });
+                }
             }
-            if !events.is_empty() {
-                continue;
+            if events.is_empty() {
+                if !self.follow || !view.live {
+                    return Ok(());
+                }
+                view.handle.wait_event(*seq).await?;
             }
-            if !self.follow {
-                return Ok(Exit::Success);
-            }
-            if view.live {
-                view.handle.wait_event(seq).await?;
-                continue;
-            }
-            if !std::mem::replace(&mut said, true) {
-                say("no node is running; waiting for one (`mnemosyne up`)");
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-            view.look_for_node(around).await;
         }
     }
 }

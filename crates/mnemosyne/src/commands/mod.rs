@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod agent;
+pub(crate) mod agent_ls;
 pub(crate) mod agent_test;
 pub(crate) mod change;
 pub(crate) mod completions;

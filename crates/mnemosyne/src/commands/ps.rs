@@ -2,21 +2,22 @@
 
 use clap::Args;
 use mnemosyne_control::Handle;
-use mnemosyne_core::view::ItemFilter;
+use mnemosyne_core::time::Stamp;
+use mnemosyne_core::view::ItemView;
 use mnemosyne_core::work::state::ItemState;
 
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
 use crate::ids;
-use crate::output::{Table, fitted, json, say, shown};
+use crate::items;
+use crate::output::{Table, fitted, json, rounded, say, shown};
 use crate::settings::Surroundings;
 use crate::view::View;
 
-/// Columns of a name and of a reason; `show` and JSON have the whole.
+/// Columns of a name; `show` and JSON have the whole.
 pub(crate) const NAME_COLUMNS: usize = 40;
+/// Columns of a text in the middle of a table.
 pub(crate) const REASON_COLUMNS: usize = 80;
-/// Items of one answer.
-const PAGE: usize = 50_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct Ps {
@@ -56,20 +57,7 @@ impl Ps {
         if states.is_empty() && run.is_none() && !self.all && !around.json {
             states.extend(ItemState::ALL.into_iter().filter(|state| !state.is_terminal()));
         }
-        let limit = self.limit.unwrap_or(usize::MAX);
-        let mut items = Vec::new();
-        let mut after = None;
-        loop {
-            let page = PAGE.min(limit - items.len());
-            let filter = ItemFilter { run, states: states.clone(), after, limit: page };
-            let found = handle.items(filter).await?;
-            let more = found.len() == page && page > 0;
-            items.extend(found);
-            after = items.last().map(|item| item.id);
-            if !more || items.len() >= limit {
-                break;
-            }
-        }
+        let items = items::list(handle, run, &states, self.limit.unwrap_or(usize::MAX)).await?;
         if around.json {
             json(&items.iter().map(super::show::item_json).collect::<Vec<_>>());
             return Ok(Exit::Success);
@@ -80,19 +68,28 @@ impl Ps {
             say(format!("no items{hint}"));
             return Ok(Exit::Success);
         }
-        let mut table = Table::new(&["ID", "NAME", "STATE", "PRI", "TRY", "REASON"]);
+        let now = handle.status().await?.now;
+        let mut table = Table::new(&["ID", "NAME", "STATE", "PRI", "TRY", "TIME", "REASON"]);
         for item in &items {
-            let reason = super::show::reason(item);
+            let reason = shown(&super::show::reason(item));
             table.row(vec![
                 item.id.to_string(),
                 fitted(&shown(&item.name), NAME_COLUMNS),
                 item.state.to_string(),
                 item.priority.to_string(),
                 item.attempts.to_string(),
-                fitted(&shown(&reason), REASON_COLUMNS),
+                elapsed(item, now),
+                reason,
             ]);
         }
         table.print();
         Ok(Exit::Success)
     }
+}
+
+/// How long the attempt runs that is under way, or ran that was the last one.
+fn elapsed(item: &ItemView, now: Stamp) -> String {
+    let is_told = item.state == ItemState::Running || item.state.is_terminal();
+    let time = if is_told { item.run_time(now) } else { None };
+    time.map_or(String::new(), |time| rounded(time).to_string())
 }

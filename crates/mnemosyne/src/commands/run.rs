@@ -241,12 +241,15 @@ async fn end(
     interruptions: Option<&mut Interruptions>,
 ) -> Result<usize, Failure> {
     let Some(node) = access.own else { return Ok(0) };
+    if interruptions.is_some() {
+        say("handing over");
+    }
     let running = outliving(around, &access.handle).await;
     let mut kind = StopKind::HandOver;
     if let Some(interruptions) = interruptions.filter(|_| running > 0) {
         let (go, them) =
             if running == 1 { ("goes on by itself", "it") } else { ("go on by themselves", "them") };
-        say(format!("handing over; {} {go}. Ctrl-C again stops {them}", counted(running, "agent")));
+        say(format!("{} {go}; Ctrl-C again stops {them}", counted(running, "agent")));
         tokio::select! {
             () = interruptions.next() => kind = StopKind::Now,
             () = tokio::time::sleep(SECOND_THOUGHT) => {}

@@ -11,7 +11,7 @@ use mnemosyne_core::view::{ItemDetail, ItemFilter, ItemView};
 use mnemosyne_core::work::state::ItemState;
 use serde_json::{Value, json};
 
-use super::ps::{NAME_COLUMNS, REASON_COLUMNS};
+use super::ps::NAME_COLUMNS;
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
 use crate::ids;
@@ -81,7 +81,7 @@ async fn show_run(handle: &Handle, run: RunId, as_json: bool) -> Result<Exit, Fa
             item.id.to_string(),
             fitted(&shown(&item.name), NAME_COLUMNS),
             item.state.to_string(),
-            fitted(&shown(&reason(&item)), REASON_COLUMNS),
+            shown(&reason(&item)),
         ]);
     }
     table.print();

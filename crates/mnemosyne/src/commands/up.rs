@@ -1,6 +1,8 @@
 //! `mnemosyne up` and `mnemosyne down`.
 
+use std::cell::Cell;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -10,12 +12,17 @@ use crate::access::{Access, connect};
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure, chain};
 use crate::output::say;
+use crate::progress::Progress;
 use crate::settings::Surroundings;
 use crate::signals::Interruptions;
 use mnemosyne_core::text::counted;
 
 /// How long `down` waits for the node to be gone.
 const DOWN_MAX: Duration = Duration::from_secs(60);
+/// Lines of `up` that wait to be written.
+const LINES_MAX: usize = 10_000;
+/// How long the last of them are waited for.
+const LAST_LINES_MAX: Duration = Duration::from_secs(1);
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -34,20 +41,36 @@ impl Up {
         let around = Surroundings::resolve(globals)?;
         let mut interruptions = Interruptions::listen();
         let access = Access::open(&around, Part::Worker).await?;
+        let handle = access.handle.clone();
         let Some(mut node) = access.own else {
             return Err(Failure::unavailable(format!("a node runs already for {}", around.data_dir.display())));
         };
         node.serve()?;
-        let slots = &node.handle().status().await?.nodes;
-        let slots: u32 = slots.iter().map(|node| node.facts.slots[3]).sum();
+        let status = handle.status().await?;
+        let seq = status.event_seq;
+        let slots: u32 = status.nodes.iter().map(|node| node.facts.slots[3]).sum();
         say(format!("node is up: {}, data in {}", counted(slots, "executor"), around.data_dir.display()));
-        let kind = tokio::select! {
-            () = interruptions.next() => StopKind::HandOver,
-            ended = node.ended() => match ended {
-                Ok(kind) => kind,
-                Err(text) => return Err(Failure::damaged(text)),
-            },
+        let lines = Lines::start();
+        let kind = {
+            let mut progress = Progress::follow_all(&handle, seq);
+            let tell = async {
+                if around.json {
+                    std::future::pending::<()>().await;
+                }
+                // Without its events a node still works; why it has none is said when it ends.
+                let _ = progress.until_the_node_is_gone(|line| lines.tell(line)).await;
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = interruptions.next() => StopKind::HandOver,
+                ended = node.ended() => match ended {
+                    Ok(kind) => kind,
+                    Err(text) => return Err(Failure::damaged(text)),
+                },
+                () = tell => unreachable!("it goes on until the node ends"),
+            }
         };
+        lines.finish();
         let running = node.close(kind).await.map_err(|error| Failure::unavailable(chain(&error)))?;
         match running {
             0 => say("node is down"),
@@ -55,6 +78,43 @@ impl Up {
             running => say(format!("node is down; {running} agents go on and are picked up by the next node")),
         }
         Ok(Exit::Success)
+    }
+}
+
+/// Lines on their way to stderr, by a thread of its own: a node must not wait for whoever does not read them.
+struct Lines {
+    sender: SyncSender<String>,
+    done: Receiver<()>,
+    left_out: Cell<u64>,
+}
+
+impl Lines {
+    fn start() -> Self {
+        let (sender, lines) = sync_channel::<String>(LINES_MAX);
+        let (finished, done) = sync_channel(0);
+        std::thread::spawn(move || {
+            lines.into_iter().for_each(say);
+            drop(finished);
+        });
+        Self { sender, done, left_out: Cell::new(0) }
+    }
+
+    /// Hands a line over, or leaves it out when too many wait.
+    fn tell(&self, line: String) {
+        let before = self.left_out.replace(0);
+        if before > 0 && self.sender.try_send(format!("… {} left out", counted(before, "line"))).is_err() {
+            self.left_out.set(before);
+        }
+        if self.sender.try_send(line).is_err() {
+            self.left_out.set(self.left_out.get() + 1);
+        }
+    }
+
+    /// Waits until all is written, for a while.
+    fn finish(self) {
+        drop(self.sender);
+        // Nothing is ever sent: it ends when the thread does, or when nobody reads.
+        let _ = self.done.recv_timeout(LAST_LINES_MAX);
     }
 }
 

@@ -67,6 +67,22 @@ fn outputs_reach_dependents_in_arguments_and_environment() {
 }
 
 #[test]
+fn what_was_put_into_the_environment_of_a_plan_is_not_read_again() {
+    let scene = Scene::new();
+    let secret = does([r#"output-json:{"x": "secret"}"#]);
+    let plan = format!(
+        "version: 1\nvars: {{ given: x }}\nenv: {{ GIVEN: \"${{{{ vars.given }}}}\" }}\nitems:\n  \
+         first: {{ {secret} }}\n  second: {{ needs: [first], {} }}\n",
+        does(["env"])
+    );
+    scene.write("plan.yaml", plan);
+    let text = "${{ items.first.outputs.x }} and ${{";
+    scene.run(["run", "plan.yaml", "--var", &format!("given={text}")]).exits(0);
+    let log = scene.run(["logs", &scene.id("second")]).exits(0).stdout;
+    assert!(log.contains(&format!("GIVEN={text}\n")), "{log}");
+}
+
+#[test]
 fn outputs_are_held_against_their_schema() {
     let scene = Scene::new();
     let schema = "outputs: { type: object, required: [title], properties: { title: { type: string }, level: { enum: [low, high] } } }";

@@ -284,3 +284,23 @@ fn a_damaged_prompt_fails_its_item_unless_it_is_handed_over_again() {
     scene.line("run plan.yaml").exits(0);
     assert_eq!(scene.run(["logs", &scene.id("a")]).exits(0).stdout, prompt);
 }
+
+#[test]
+fn damaged_outputs_are_damaged_data_and_no_failed_item() {
+    let scene = Scene::new();
+    let long = "x".repeat(40_000);
+    scene.run_plan(&plan([("a", does([format!("output-json:{{\"x\": \"{long}\"}}")]))])).exits(0);
+    let id = scene.id("a");
+    let is_blob = |path: &PathBuf| path.to_string_lossy().contains("/blobs/");
+    let blob = content(&scene).into_keys().find(is_blob).expect("a blob");
+    damage(&blob, |bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    });
+    scene.run(["show", &id]).exits(6).says("is damaged");
+    let _node = scene.up();
+    let told = scene.run(["show", &id, "--json"]).exits(6);
+    assert!(told.stderr.starts_with("{\"error\":{"), "{}", told.stderr);
+    fs::remove_file(blob).expect("it is ours");
+    scene.run(["show", &id]).exits(6).says("is missing");
+}

@@ -265,7 +265,10 @@ fn a_definition_is_tried_and_what_was_understood_is_said() {
     let go_on = steps(["hang-stdin", "says:codex:begin:{session}", "says:codex:done:ready"]);
     define(&scene, "codex", &begin, &go_on);
     let tried = scene.line("agent test bot --json").exits(0).json();
-    assert_eq!((&tried["works"], &tried["answer"], &tried["resumed"]), (&json!(true), &json!("ready"), &json!(true)));
+    assert_eq!(
+        (&tried["works"], &tried["answer"], &tried["resumed"]),
+        (&json!(true), &json!("ready"), &json!(true))
+    );
     assert_eq!((&tried["session"], &tried["usage"]["input_tokens"]), (&json!("thread-7"), &json!(30)));
     let said = scene.line("agent test bot").exits(0).stdout;
     assert!(said.contains("works      yes\n") && said.contains("resume     it took up the same"), "{said}");
@@ -281,6 +284,9 @@ fn a_definition_is_tried_and_what_was_understood_is_said() {
 
     define(&scene, "plain", &steps(["stdout:ready"]), &[]);
     let tried = scene.line("agent test bot --json").exits(0).json();
-    assert_eq!((&tried["answer"], &tried["resumed"], &tried["usage"]), (&json!("ready"), &Value::Null, &Value::Null));
+    assert_eq!(
+        (&tried["answer"], &tried["resumed"], &tried["usage"]),
+        (&json!("ready"), &Value::Null, &Value::Null)
+    );
     assert!(scene.line("agent test nobody").exits(2).stderr.contains("nobody"));
 }

@@ -105,6 +105,6 @@ fn a_failed_sync_of_a_snapshot_ends_the_node() {
 #[test]
 fn a_failed_sync_of_a_blob_ends_the_node() {
     let (calls, ended) = fail(Fault { call: "fdatasync", path: "/blobs/", errno: Errno::IO });
-    ended.exits(6).says("the node ends: cannot sync blobs/");
+    ended.exits(6).says("the blob store failed, the node ends: cannot sync blobs/");
     assert_eq!(calls.len(), 1, "{calls:?}");
 }

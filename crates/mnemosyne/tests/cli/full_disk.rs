@@ -79,7 +79,7 @@ fn a_run_goes_on_by_itself_when_there_is_room_again() {
     let refused = refused.says(&format!("error: the disk of {folder} is full")).says("not confirmed");
     assert!(refused.says("make room there").stdout.is_empty());
     let refused = scene.line("submit more.yaml --new");
-    assert_ne!(refused.exit, 0);
+    assert_eq!(refused.exit, 5, "{}", refused.stderr);
     refused.says(&format!("error: the disk of {folder} is full and nothing was changed; make room there"));
 
     all_there(&scene, &confirmed);
@@ -111,7 +111,7 @@ fn a_node_that_is_killed_on_a_full_disk_loses_nothing() {
     node.kill();
     all_there(&scene, &confirmed);
     let refused = scene.line("submit more.yaml --new");
-    assert_ne!(refused.exit, 0);
+    assert_eq!(refused.exit, 5, "{}", refused.stderr);
     refused.says("is full").says("make room there");
     // What the killed node had prepared and was tidied up is room, too.
     disk.fill();
@@ -176,7 +176,7 @@ fn a_large_prompt_that_finds_no_room_is_refused() {
     let Full { scene, disk, node: _node, .. } = full;
     scene.write("large.yaml", plan([("c", format!("run: [\"true\", \"{}\"]", "x".repeat(200_000)))]));
     let refused = scene.line("submit large.yaml");
-    assert_ne!(refused.exit, 0);
+    assert_eq!(refused.exit, 5, "{}", refused.stderr);
     refused.says("is full and nothing was changed; make room there");
     disk.make_room();
     scene.line("submit large.yaml").exits(0);

@@ -122,7 +122,7 @@ fn status_has_the_names_of_the_snapshot() {
 fn events_tell_everything_in_order_and_go_on() {
     let scene = Scene::new();
     let node = scene.up();
-    let events = scene.spawn(["events", "-f", "--after", "0", "--json"]);
+    let mut events = scene.spawn(["events", "-f", "--after", "0", "--json"]);
     let run =
         scene.submit(&plan([("a", does(["exit:0"])), ("b", format!("{}, needs: [a]", does(["exit:1"])))]));
     scene.run(["wait", &run]).exits(1);
@@ -140,7 +140,18 @@ fn events_tell_everything_in_order_and_go_on() {
     let again = scene.line("events --json --after 3").exits(0).stdout;
     assert_eq!(again.lines().count() + 3, list.len());
     drop(node);
-    assert_eq!(events.wait().exit, 5, "the node is gone");
+    events.wait_said("no node is running; waiting for one");
+    let _next = scene.up();
+    wait_until("the next node", || events.printed().matches("SessionStarted").count() == 2);
+    let list = events.printed();
+    let numbers =
+        list.lines().map(|line| serde_json::from_str::<Value>(line).expect("an event")["seq"].clone());
+    assert!(
+        numbers.eq((1..=list.lines().count()).map(Value::from)),
+        "without a gap, from node to node: {list}"
+    );
+    events.interrupt();
+    events.wait().exits(130);
 }
 
 fn names(value: &Value) -> Vec<&str> {
@@ -161,4 +172,24 @@ fn is_rfc3339_millis(text: &str) -> bool {
         _ => character.is_ascii_digit(),
     };
     text.len() == 24 && text.chars().enumerate().all(shape)
+}
+
+#[test]
+fn events_of_one_run_are_told_from_its_beginning() {
+    let scene = Scene::new();
+    for _ in 0..2 {
+        scene.run_plan(&plan((0..30).map(|number| (format!("i{number}"), "run: \"true\"")))).exits(0);
+    }
+    let run = text(&scene.json("ps")[0]["run"]);
+    let events = scene.run(["events", "--run", &run, "--json"]).exits(0).stdout;
+    let events: Vec<Value> =
+        events.lines().map(|line| serde_json::from_str(line).expect("an event a line")).collect();
+    assert_eq!(events.first().map(|event| &event["event"]), Some(&json!("RunSubmitted")));
+    assert_eq!(events.last().map(|event| &event["event"]), Some(&json!("RunFinished")));
+    assert!(events.len() > 100, "all of them, not only the latest: {}", events.len());
+    let of_run = |event: &Value| {
+        event["run"] == json!(run) || event["item"].as_str().is_some_and(|item| item.starts_with(&run))
+    };
+    assert!(events.iter().all(of_run), "{events:?}");
+    scene.run(["events", "--run", "1zzzzz"]).exits(2);
 }

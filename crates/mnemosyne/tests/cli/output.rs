@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::support::plan::{does, plan};
 use crate::support::processes::memory_max;
 use crate::support::{Scene, wait_until};
@@ -35,15 +37,96 @@ fn a_flood_keeps_its_head_and_its_tail_and_counts_the_rest() {
     assert!(logs.stdout.starts_with("the very beginning\nxxxx"), "{}", &logs.stdout[..40]);
     assert!(logs.stdout.ends_with("xxx\nthe very end\n") || logs.stdout.ends_with("xxxthe very end\n"));
     assert!(logs.bytes.len() <= (64 + 128) * 1024 + 4096, "{} bytes", logs.bytes.len());
-    let dropped = logs.stderr.trim().strip_prefix('[').and_then(|said| said.strip_suffix(" bytes dropped]"));
-    let dropped: u64 =
-        dropped.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{}", logs.stderr));
+    let (before, rest) = logs.stdout.split_once("x\n… ").expect("the gap is marked on a line of its own");
+    let (number, after) = rest.split_once(" bytes not kept …\nx").expect("the mark ends its line");
+    let (dropped, kept): (u64, u64) =
+        (number.parse().expect("a number"), (before.len() + after.len()) as u64 + 2);
     let written = 64 * MIB + "the very beginning\nthe very end\n".len() as u64;
-    assert_eq!(
-        dropped + logs.bytes.len() as u64,
-        written,
-        "what is shown and what was dropped is all there was"
+    assert_eq!(dropped + kept, written, "what is shown and what was dropped is all there was");
+    let raw = scene.run(["logs", &id, "--raw"]).exits(0).says(&format!("… {dropped} bytes not kept …"));
+    assert_eq!(raw.bytes.len() as u64, kept, "raw is what the agent wrote, and nothing else");
+    let lines: Vec<Value> = scene.run(["logs", &id, "--json"]).exits(0).stdout.lines().map(json_line).collect();
+    let gap = lines.iter().find(|line| line.get("not_kept").is_some()).expect("a gap");
+    assert_eq!(gap["not_kept"], dropped);
+    let text: u64 = lines.iter().filter_map(|line| line["text"].as_str()).map(|text| text.len() as u64).sum();
+    let ends = lines.iter().filter(|line| line.get("text").is_some() && line.get("partial").is_none()).count();
+    assert_eq!(text + ends as u64, kept);
+}
+
+fn json_line(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+#[test]
+fn logs_of_a_run_show_every_item_behind_its_name() {
+    let scene = Scene::new();
+    scene.slots(1);
+    let items = [
+        ("a", does(["stdout:one", "stdout:two", "stderr:oops"])),
+        ("longer-name", format!("{}, needs: [a]", does(["stdout:three", "raw:66"]))),
+        ("quiet", does(["exit:0"])),
+        ("after", format!("{}, needs: {{ longer-name: failure }}", does(["stdout:never"]))),
+    ];
+    let run = scene.submit(&plan(items));
+    let none = scene.run(["logs", &run]).exits(0);
+    assert_eq!(none.stdout, "", "nothing has run");
+    let mut following = scene.spawn(["logs", "-f", &run]);
+    following.wait_said("no node is running");
+    let _node = scene.up();
+    scene.run(["wait", &run]).exits(0);
+    let expected =
+        "a           | one\na           | two\na           | oops\nlonger-name | three\nlonger-name | f\n";
+    let followed = following.wait().exits(0).stdout;
+    let sorted = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(sorted(&followed), sorted(expected), "it ends with the run");
+    assert_eq!(scene.run(["logs", &run]).exits(0).stdout, expected);
+    let tail = scene.run(["logs", &run, "--tail", "1"]).exits(0).stdout;
+    assert_eq!(tail, "a           | two\na           | oops\nlonger-name | f\n", "of each stream");
+    let id = scene.id("a");
+    assert_eq!(scene.run(["logs", &id, "--tail", "1"]).exits(0).stdout, "two\noops\n");
+    assert_eq!(scene.run(["logs", &id, "--tail", "0", "--stderr"]).exits(0).stdout, "");
+    scene.run(["logs", &run, "--raw"]).exits(2).says("name one");
+    scene.run(["logs", &id, "--raw", "--json"]).exits(2).says("exclude each other");
+    let lines: Vec<Value> =
+        scene.run(["logs", &run, "--json"]).exits(0).stdout.lines().map(json_line).collect();
+    let texts: Vec<(&Value, &Value, &Value)> =
+        lines.iter().map(|line| (&line["name"], &line["stream"], &line["text"])).collect();
+    let text = |name: &'static str, stream: &'static str, text: &'static str| {
+        (name.into(), stream.into(), text.into())
+    };
+    let expected: [(Value, Value, Value); 5] = [
+        text("a", "stdout", "one"),
+        text("a", "stdout", "two"),
+        text("a", "stderr", "oops"),
+        text("longer-name", "stdout", "three"),
+        text("longer-name", "stdout", "f"),
+    ];
+    assert!(
+        texts.into_iter().eq(expected.iter().map(|(name, stream, text)| (name, stream, text))),
+        "{lines:?}"
     );
+    assert_eq!(
+        (&lines[0]["item"], &lines[0]["attempt"], &lines[1]["offset"]),
+        (&id.into(), &1.into(), &4.into())
+    );
+    assert_eq!((lines[3].get("partial"), &lines[4]["partial"]), (None, &true.into()));
+}
+
+#[test]
+fn logs_that_are_followed_wait_for_the_start() {
+    let scene = Scene::new();
+    let steps = [format!("wait-for:{}", scene.at("go"))];
+    let items = [("a", does(steps)), ("b", format!("{}, needs: [a]", does(["stdout:here"])))];
+    let run = scene.submit(&plan(items));
+    let b = scene.id("b");
+    scene.run(["logs", &b]).exits(2).says("has not been started yet");
+    let mut following = scene.spawn(["logs", "-f", &b]);
+    following.wait_said("no node is running");
+    // Nothing is held by whoever looks: the node takes the directory.
+    let _node = scene.up();
+    scene.touch("go");
+    assert_eq!(following.wait().exits(0).stdout, "here\n");
+    scene.run(["wait", &run]).exits(0);
 }
 
 #[test]
@@ -160,7 +243,6 @@ fn logs_of_what_has_not_run_or_is_not_there() {
     let scene = Scene::new();
     scene.submit(&plan([("a", does(["exit:0"]))]));
     let id = scene.id("a");
-    let outcome = scene.run(["logs", &id]).says("has not been started yet");
-    assert_ne!(outcome.exit, 0);
+    scene.run(["logs", &id]).exits(2).says("has not been started yet");
     scene.run(["logs", "1zzz.1"]).exits(2);
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
 use crate::support::plan::{does, plan};
-use crate::support::{Scene, wait_until};
+use crate::support::{Scene, skipped, wait_until};
 
 /// Everything about a file that a change would change.
 #[derive(PartialEq)]
@@ -180,4 +181,27 @@ fn who_follows_finds_the_node_that_comes_up() {
     let _node = scene.up();
     wait_until("the event of the node", || events.printed().contains("WorkItemCompleted"));
     assert!(events.is_running());
+}
+
+#[test]
+fn a_folder_of_another_user_is_said_to_be_one() {
+    if !rustix::process::geteuid().is_root() {
+        skipped("only root can give a folder away and be somebody else");
+        return;
+    }
+    let nobody = 65_534;
+    let scene = Scene::new();
+    scene.submit(&plan([("a", does(["exit:0"]))]));
+    let folder = scene.path().parent().expect("it lies in a folder");
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let mut command = scene.command(["status"]);
+    let may_run = command.uid(nobody).output().is_ok();
+    if may_run {
+        let refused = scene.start(command).wait().exits(5);
+        refused.says("belongs to user 0, this process runs as user 65534").says("--data-dir");
+    } else {
+        skipped("another user may not run what was built here");
+    }
+    std::os::unix::fs::chown(scene.data_dir(), Some(nobody), None).expect("root may");
+    scene.line("run plan.yaml").exits(5).says("belongs to user 65534").says("--data-dir");
 }

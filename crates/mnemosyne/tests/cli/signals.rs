@@ -269,3 +269,28 @@ fn a_closed_stderr_does_not_end_a_run() {
     assert_eq!(status.code(), Some(0));
     assert_eq!(scene.state("b"), "succeeded");
 }
+
+#[test]
+fn a_node_in_the_foreground_tells_what_happens() {
+    let scene = Scene::new();
+    let mut node = scene.up();
+    let run = scene.submit(&plan([
+        ("a", does(["exit:0"])),
+        ("b", format!("{}, needs: [a]", does(["stderr:oh no", "exit:3"]))),
+    ]));
+    scene.run(["wait", &run]).exits(1);
+    let lines = [
+        format!("run {run} with 2 items"),
+        format!("{run}/a started"),
+        format!("{run}/a succeeded"),
+        format!("{run}/b failed (exit code 3): oh no"),
+        format!("run {run} failed"),
+    ];
+    for line in &lines {
+        node.wait_said(line);
+    }
+    node.interrupt();
+    let said = node.wait().exits(0).stderr;
+    let places: Vec<Option<usize>> = lines.iter().map(|line| said.find(line.as_str())).collect();
+    assert!(places.is_sorted(), "in order: {said}");
+}

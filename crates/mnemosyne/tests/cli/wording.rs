@@ -17,6 +17,16 @@ fn whole(scene: &Scene, words: &str) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
+/// The same of a table in which the width of a column depends on how long something took.
+#[track_caller]
+fn table(scene: &Scene, words: &str) -> String {
+    let text = whole(scene, words);
+    let columns = |line: &str| {
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join("  ")
+    };
+    text.lines().map(columns).collect::<Vec<_>>().join("\n")
+}
+
 /// What is said about a plan that is refused; nothing may be left behind.
 #[track_caller]
 fn refused(plan: &str) -> String {
@@ -62,7 +72,7 @@ fn help() {
       up           Run the node in the foreground
       down         End the node that runs here; its agents go on and are picked up by the next one
       status       Show the node and its work in numbers
-      agent        Look at the agents
+      agent        Look at the agents, and try them
       pool         Look at the pools of agents
       config       Look at the configuration
       doctor       Look for what could go wrong here; writes nothing
@@ -94,7 +104,8 @@ fn help_of_run() {
       [PLAN]  The plan file (YAML, TOML or JSON); `-` reads standard input
 
     Options:
-      -p, --prompt <TEXT>   A prompt for an agent in place of a plan
+      -p, --prompt <TEXT>   A prompt for an agent in place of a plan, taken word for word
+          --agent <NAME>    Agent that gets the prompt [default: the first by name that can take it]
           --var <K=V>       Give a variable of the plan its value
           --key <KEY>       Idempotency key: the same key is the same run
           --priority <N>    Priority of items that name none, 0 to 10; higher is sooner
@@ -143,7 +154,7 @@ fn every_command_has_a_line_of_usage() {
     mnemosyne ps [OPTIONS] [RUN]
     mnemosyne show [OPTIONS] <ID>
     mnemosyne why [OPTIONS] <ITEM>
-    mnemosyne logs [OPTIONS] <ITEM>
+    mnemosyne logs [OPTIONS] <ID>
     mnemosyne events [OPTIONS]
     mnemosyne cancel [OPTIONS] <IDS>...
     mnemosyne retry [OPTIONS] <IDS>...
@@ -234,13 +245,13 @@ fn what_is_interrupted_or_fails_softly_says_so_once_and_why() {
     = 0
     "#);
     let run = scene.json("ps")[0]["run"].as_str().expect("a run").to_owned();
-    insta::assert_snapshot!(whole(&scene, &format!("ps {run}")), @r#"
+    insta::assert_snapshot!(table(&scene, &format!("ps {run}")), @r#"
     $ mnemosyne ps RUN
-    ID           NAME    STATE      PRI  TRY  REASON
-    RUN.1  soft    failed     5    1    failed (exit code 2): last words; this counts as success
-    RUN.2  after   succeeded  5    1
-    RUN.3  shaken  succeeded  5    2
-    RUN.4  日本語  succeeded  5    1
+    ID  NAME  STATE  PRI  TRY  TIME  REASON
+    RUN.1  soft  failed  5  1  SPAN  failed (exit code 2): last words; this counts as success
+    RUN.2  after  succeeded  5  1  SPAN
+    RUN.3  shaken  succeeded  5  2  SPAN
+    RUN.4  日本語  succeeded  5  1  SPAN
     = 0
     "#);
     insta::assert_snapshot!(whole(&scene, &format!("why {run}/soft")), @r#"
@@ -280,11 +291,11 @@ fn a_run_that_succeeds_and_what_is_left_to_see() {
     ! no items; `mnemosyne ps --all` lists finished ones
     = 0
     "#);
-    insta::assert_snapshot!(whole(&scene, "ps --all"), @r#"
+    insta::assert_snapshot!(table(&scene, "ps --all"), @r#"
     $ mnemosyne ps --all
-    ID           NAME  STATE      PRI  TRY  REASON
-    RUN.1  a     succeeded  5    1
-    RUN.2  b     succeeded  5    1
+    ID  NAME  STATE  PRI  TRY  TIME  REASON
+    RUN.1  a  succeeded  5  1  SPAN
+    RUN.2  b  succeeded  5  1  SPAN
     = 0
     "#);
     let id = scene.id("a");

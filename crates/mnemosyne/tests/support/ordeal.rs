@@ -135,7 +135,9 @@ impl Ordeal {
         let done = counted(scene.lines("done"));
         let node = scene.up();
         let run = text(&scene.item("item-0")["run"]);
-        let completed = completions(scene);
+        let events = events(scene);
+        let completed = completions(&events);
+        assert_eq!(unstarted(&events), Vec::<&Value>::new(), "what succeeded has started before");
         let mut attempts = 0;
         for number in 0..self.items {
             let name = format!("item-{number}");
@@ -227,12 +229,34 @@ fn begun(scene: &Scene) -> BTreeMap<String, Vec<u64>> {
     begun
 }
 
-/// How often the events tell of the success of an item, by its id.
-fn completions(scene: &Scene) -> BTreeMap<String, usize> {
+/// Everything that has happened.
+fn events(scene: &Scene) -> Vec<Value> {
     let events = scene.line("events --after 0 --json").exits(0).stdout;
-    let events = events.lines().map(|line| serde_json::from_str::<Value>(line).expect("an event a line"));
-    let completed = events.filter(|event| event["event"] == "WorkItemCompleted");
+    events.lines().map(|line| serde_json::from_str(line).expect("an event a line")).collect()
+}
+
+/// How often the events tell of the success of an item, by its id.
+fn completions(events: &[Value]) -> BTreeMap<String, usize> {
+    let completed = events.iter().filter(|event| event["event"] == "WorkItemCompleted");
     counted(completed.map(|event| text(&event["item"])))
+}
+
+/// Attempts that succeeded, as the events tell, and whose start no event tells before that.
+fn unstarted(events: &[Value]) -> Vec<&Value> {
+    let mut started = BTreeSet::new();
+    let mut found = Vec::new();
+    for event in events {
+        match event["event"].as_str() {
+            Some("WorkItemStarted") => drop(started.insert(event["token"].as_u64())),
+            Some("AttemptEnded") if event["outcome"] == "Succeeded" => {
+                if !started.contains(&event["token"].as_u64()) {
+                    found.push(event);
+                }
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 /// How often each text is there.

@@ -15,7 +15,7 @@ pub(crate) fn settled(scene: &Scene, text: &str) -> String {
             continue;
         }
         let bare = word.trim_end_matches(':');
-        let measured = settled.ends_with(" in ") || settled.ends_with("after ");
+        let measured = [" in ", "after ", "  "].iter().any(|before| settled.ends_with(before));
         settled.push_str(match bare {
             time if is_time(time) => "TIME",
             run if is_run(run) => "RUN",

@@ -188,7 +188,7 @@ command = "claude -p"
 
     error[config/wrong-type]: `scheduling.retention` must be a duration; "soon" is not one: a number is missing before the unit
      --> environment MNEMOSYNE__SCHEDULING__RETENTION
-      = help: write 90s, 1h30m or 500ms
+      = help: set MNEMOSYNE__SCHEDULING__RETENTION to a duration such as 90s or 1h30m, or unset it
 
     error[config/unknown-key]: there is no setting `retenton`
      --> environment MNEMOSYNE__SCHEDULING__RETENTON

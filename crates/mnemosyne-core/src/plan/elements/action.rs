@@ -59,10 +59,10 @@ impl<'a> Expander<'a> {
             }
             Work::Shell(line) => Some(Action::Shell(String::from(&**line))),
             Work::Argv(arguments) => {
-                let mut argv = Vec::with_capacity(arguments.len());
-                for argument in arguments {
-                    argv.push(self.launch(argument, scope, findings)?);
-                }
+                // All of them, so that all that is wrong is said.
+                let each: Vec<Option<String>> =
+                    arguments.iter().map(|argument| self.launch(argument, scope, findings)).collect();
+                let argv: Vec<String> = each.into_iter().collect::<Option<_>>()?;
                 if argv.first().is_some_and(|program| program.trim().is_empty()) {
                     findings.push(
                         Finding::error(
@@ -75,7 +75,7 @@ impl<'a> Expander<'a> {
                 }
                 Some(Action::Argv(argv))
             }
-            Work::Prompt(text) => self.expand(text, work.at, scope, findings).map(Action::Prompt),
+            Work::Prompt(text) => self.expand(text, (work.at, None), scope, findings).map(Action::Prompt),
             Work::PromptFile(path) => self.prompt_file(path, work.at, scope, findings).map(Action::Prompt),
             // It does nothing.
             Work::HumanGate | Work::PhaseGate => None,
@@ -92,8 +92,9 @@ impl<'a> Expander<'a> {
         if !Template::is_in(&text.value) {
             return Some(String::from(&*text.value));
         }
-        let result = Template::parse(&text.value).and_then(|template| template.resolve_plain(scope));
-        keep(result.and_then(refuse_nul), text.at, None, findings)
+        let parsed = Template::parse_all(&text.value);
+        let template = without_problems(parsed, (text.at, None), (scope, true), findings)?;
+        keep(template.resolve_plain(scope).and_then(refuse_nul), text.at, None, findings)
     }
 
     /// A text in which outputs are left for the start of the attempt.
@@ -103,22 +104,24 @@ impl<'a> Expander<'a> {
         scope: &Scope<'_>,
         findings: &mut Findings,
     ) -> Option<String> {
-        self.expand(&text.value, text.at, scope, findings)
+        self.expand(&text.value, (text.at, None), scope, findings)
     }
 
+    /// A text that stands at a place, or in a file that is named there.
     fn expand(
         &mut self,
         text: &str,
-        at: Location,
+        (at, file): (Location, Option<&str>),
         scope: &Scope<'_>,
         findings: &mut Findings,
     ) -> Option<String> {
         if !Template::is_in(text) {
             return Some(text.into());
         }
-        let template = keep(Template::parse(text), at, None, findings)?;
+        let (template, errors) = Template::parse_all(text);
         self.note_outputs(&template, at);
-        keep(template.resolve(scope).and_then(refuse_nul), at, None, findings)
+        let template = without_problems((template, errors), (at, file), (scope, false), findings)?;
+        keep(template.resolve(scope).and_then(refuse_nul), at, file, findings)
     }
 
     fn note_outputs(&mut self, template: &Template, at: Location) {
@@ -166,12 +169,7 @@ impl<'a> Expander<'a> {
             self.contents.insert(path.clone(), content.ok().map(Rc::from));
         }
         let content = self.contents.get(&path).cloned().flatten()?;
-        if !Template::is_in(&content) {
-            return Some(String::from(&*content));
-        }
-        let template = keep(Template::parse(&content), at, Some(&path), findings)?;
-        self.note_outputs(&template, at);
-        keep(template.resolve(scope).and_then(refuse_nul), at, Some(&path), findings)
+        self.expand(&content, (at, Some(&path)), scope, findings)
     }
 }
 
@@ -235,6 +233,23 @@ fn refuse_nul(text: String) -> Result<String, TemplateError> {
         return Ok(text);
     };
     Err(TemplateError { message: problem, help: None })
+}
+
+/// The template, if nothing is wrong with it; all that is wrong is reported. `plain`: it may not read outputs.
+fn without_problems(
+    (template, mut errors): (Template, Vec<TemplateError>),
+    (at, file): (Location, Option<&str>),
+    (scope, plain): (&Scope<'_>, bool),
+    findings: &mut Findings,
+) -> Option<Template> {
+    errors.extend(template.problems(scope, plain));
+    if errors.is_empty() {
+        return Some(template);
+    }
+    for error in errors {
+        keep::<()>(Err(error), at, file, findings);
+    }
+    None
 }
 
 fn keep<T>(

@@ -39,7 +39,7 @@ items:
       |
     4 |   a: { promt: "x", priority: 11, retry: { max_attempts: 0, backoff: .nan } }
       |                                                         ^
-      = help: Attempts in all. The default is 1 for `run`, 3 for prompts.
+      = help: an item has at least one attempt, and at most 1000
 
     error[plan/out-of-range]: `items.a.retry.backoff` is NaN; it must be a number from 1 to 1000
      --> plan.yaml:4:69
@@ -81,7 +81,7 @@ items:
       |
     6 |   c: { run: true, priority: -9223372036854775808, deadline: 9223372036854775808ms }
       |             ^^^^
-      = help: A command: a text is a shell line, a list is a program and its arguments.
+      = help: A command: a text is a shell line for `/bin/sh -c`, a list is a program and its arguments.
 
     error[plan/out-of-range]: `items.c.priority` is -9223372036854775808; it must be a whole number from 0 to 10
      --> plan.yaml:6:29
@@ -211,6 +211,13 @@ items:
       |                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       = help: did you mean `target`?
 
+    error[plan/template]: `item` is the value of `foreach`, and there is no `foreach` here
+     --> plan.yaml:5:16
+      |
+    5 |   b: { prompt: "${{ vars.tarjet }} ${{ item.x }}" }
+      |                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      = help: add `foreach`, or read a variable by vars.NAME
+
     error[plan/template]: `${{ secrets.KEY }}` cannot be read: `secrets` is not known
      --> plan.yaml:6:16
       |
@@ -246,19 +253,19 @@ items:
   e: { prompt: "${{ items.see.outputs.x }}" }
 "#
     ), @r#"
-    error[plan/output-not-needed]: `d` reads outputs of `c` without needing it
-     --> plan.yaml:6:16
-      |
-    6 |   d: { prompt: "${{ items.c.outputs.x }}", needs: [b] }
-      |                ^^^^^^^^^^^^^^^^^^^^^^^^^^
-      = help: add `c` to its `needs`
-
     error[plan/unknown-item]: `e` reads outputs of `see`, which does not exist
      --> plan.yaml:7:16
       |
     7 |   e: { prompt: "${{ items.see.outputs.x }}" }
       |                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       = help: the plan has `a`, `b`, `c`, `d`, `e`
+
+    error[plan/output-not-needed]: `d` reads outputs of `c` without needing it
+     --> plan.yaml:6:16
+      |
+    6 |   d: { prompt: "${{ items.c.outputs.x }}", needs: [b] }
+      |                ^^^^^^^^^^^^^^^^^^^^^^^^^^
+      = help: add `c` to its `needs`
     "#);
 }
 

@@ -5,6 +5,7 @@ mod approval;
 mod errors;
 mod formats;
 mod hostile;
+mod ways_out;
 
 use std::collections::{BTreeMap, BTreeSet};
 
