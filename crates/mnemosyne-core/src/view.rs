@@ -254,7 +254,9 @@ pub struct Order {
     pub findings: Option<Payload>,
     /// Words of a human for this attempt.
     pub guidance: Option<Box<str>>,
-    /// What an earlier attempt failed with, in words.
+    /// How the latest attempt before this one ended.
+    pub last_outcome: Option<Outcome>,
+    /// The same in words, if it did not end well.
     pub last_error: Option<String>,
     /// What is to be reviewed, where that is the work.
     pub reviews: Option<Box<Reviewed>>,
@@ -511,6 +513,7 @@ impl Orchestration {
             rounds: item.extra.as_ref().map_or(0, |extra| extra.rounds),
             findings: item.extra.as_ref().and_then(|extra| extra.findings.clone()),
             guidance: item.extra.as_ref().and_then(|extra| extra.guidance.clone()),
+            last_outcome: item.attempts.iter().rev().find_map(|attempt| attempt.outcome),
             last_error: error_of(item),
             reviews: self.reviewed(at).map(Box::new),
             last_attempt: last_attempt_of(item),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use mnemosyne_agents::{OutputReader, Stream, escape_control};
 use mnemosyne_core::context::{Assembled, ContextRecord, Keep, Part, assemble};
 use mnemosyne_core::view::Order;
+use mnemosyne_core::work::attempt::{Cause, Outcome};
 use mnemosyne_core::work::report::ModelUsage;
 use mnemosyne_core::work::task::RunContext;
 
@@ -53,7 +54,9 @@ fn context_of(
         let text = String::from_utf8_lossy(&payloads.get(findings)?).into_owned();
         add("What the review of the last attempt found", text, Keep::Head);
     }
-    if let Some(error) = &order.last_error {
+    // What a provider or a machine did to it says nothing about the work.
+    let faulty = order.last_outcome.is_some_and(Outcome::spends_attempt);
+    if let Some(error) = order.last_error.as_ref().filter(|_| faulty) {
         add("How the last attempt ended", error.clone(), Keep::Tail);
     }
     if let Some(intent) = run.intent.as_ref().filter(|intent| !task.contains(intent.as_str())) {
@@ -66,7 +69,8 @@ fn context_of(
             add(&format!("Outputs of {name}"), text, Keep::Head);
         }
     }
-    if let Some(token) = order.last_attempt.filter(|_| order.resume.is_none()) {
+    let cut_short = faulty || order.last_outcome == Some(Outcome::Requeued(Cause::Interrupted));
+    if let Some(token) = order.last_attempt.filter(|_| order.resume.is_none() && cut_short) {
         let dir = ProcessRunner::folder(attempts, order.item, token.0);
         add("The end of what the last attempt wrote", tail_of(&dir), Keep::Tail);
     }

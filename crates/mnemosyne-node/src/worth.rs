@@ -10,7 +10,7 @@ use mnemosyne_core::id::FencingToken;
 use mnemosyne_core::inbox::{Ask, QuestionKind};
 use mnemosyne_core::time::Span;
 use mnemosyne_core::view::Order;
-use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault};
+use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault, Outcome};
 
 /// No provider is asked again sooner, even if it says so.
 const AFTER_MIN: Duration = Duration::from_millis(250);
@@ -52,7 +52,7 @@ fn ask(kind: QuestionKind, text: Box<str>) -> AttemptResult {
 
 /// Whether the latest attempt of the item ended for this reason.
 fn was(order: &Order, cause: Cause) -> bool {
-    order.last_error.as_ref().is_some_and(|error| error.starts_with(&cause.to_string()))
+    order.last_outcome == Some(Outcome::Requeued(cause))
 }
 
 /// A wait that a provider asks for, up to half as long again: those it turned

@@ -18,6 +18,8 @@ use crate::work::timers::{DeadlineReason, Timer};
 
 /// Questions that one attempt may have open at a time.
 const LIVE_QUESTIONS_MAX: usize = 16;
+/// Answers that are kept while the attempt that asked runs.
+const ANSWERS_KEPT: usize = 16;
 /// What is said where nobody decided in time.
 const TIME_DECIDED: &str = "nobody decided in time";
 
@@ -26,14 +28,17 @@ impl Orchestration {
     /// again under the same key, as after a restart, it is the same question.
     pub(crate) fn ask_live(&mut self, id: ItemId, token: FencingToken, ask: &Ask) -> Result<Reply, Refusal> {
         let at = self.check_token(id, token)?;
-        let open = self.item(at).questions();
-        let known = open.iter().filter_map(|question| self.facts.inbox.get(question));
-        if let Some(known) =
-            known.into_iter().find(|known| known.token == Some(token) && known.ask.key == ask.key)
-        {
+        let key = self.shortened(&ask.key);
+        let asked: Vec<&Question> =
+            self.item(at).questions().iter().filter_map(|question| self.facts.inbox.get(question)).collect();
+        if let Some(known) = asked.iter().find(|known| known.token == Some(token) && known.ask.key == key) {
             return Ok(Reply::Asked { question: known.id, decided: known.decided.clone() });
         }
-        if open.len() >= LIVE_QUESTIONS_MAX {
+        let open = asked.iter().filter(|question| question.decided.is_none()).count();
+        // The oldest answers have long been heard.
+        let heard = asked.iter().filter(|question| question.decided.is_some()).map(|question| question.id);
+        let forgotten = heard.take((asked.len() - open).saturating_sub(ANSWERS_KEPT)).collect();
+        if open >= LIVE_QUESTIONS_MAX {
             return Err(Refusal::Limit {
                 limit: "questions of one attempt".to_owned(),
                 value: LIVE_QUESTIONS_MAX as u64,
@@ -41,8 +46,20 @@ impl Orchestration {
                 object: format!("item {id}"),
             });
         }
+        self.forget(at, forgotten);
         let question = self.put_question(at, Some(token), ask.clone());
         Ok(Reply::Asked { question, decided: None })
+    }
+
+    /// Forgets answers that were heard.
+    fn forget(&mut self, at: ItemRef, answers: Vec<QuestionId>) {
+        if answers.is_empty() {
+            return;
+        }
+        self.item_mut(at).extra_mut().questions.retain(|question| !answers.contains(question));
+        for answer in answers {
+            self.facts.inbox.remove(&answer);
+        }
     }
 
     /// Lets an item wait for a human; it holds no slot meanwhile.
@@ -127,16 +144,16 @@ impl Orchestration {
             return;
         }
         self.withdraw_questions(at);
-        self.carry_out(at, question.ask, decided);
+        self.carry_out(at, question.ask.kind, &decided);
     }
 
     /// What a decision leads to for an item that waits.
-    fn carry_out(&mut self, at: ItemRef, ask: Ask, decided: Decided) {
+    fn carry_out(&mut self, at: ItemRef, kind: QuestionKind, decided: &Decided) {
         let text = decided.text.clone();
-        if matches!(ask.kind, QuestionKind::Gate | QuestionKind::Review | QuestionKind::Denied) {
-            self.record_judgement(at, None, human_judgement(&decided));
+        if matches!(kind, QuestionKind::Gate | QuestionKind::Review | QuestionKind::Denied) {
+            self.record_judgement(at, None, human_judgement(decided));
         }
-        match (ask.kind, decided.decision) {
+        match (kind, decided.decision) {
             (QuestionKind::Gate | QuestionKind::Review, Decision::Approve) => self.accept(at),
             (QuestionKind::Denied, Decision::Approve) => self.request_review(at),
             (_, Decision::Reject) => {

@@ -274,7 +274,7 @@ fn a_definition_is_tried_and_what_was_understood_is_said() {
     assert!(said.contains("works      yes\n") && said.contains("resume     it took up the same"), "{said}");
     assert!(!scene.data_dir().exists(), "it is tried elsewhere");
 
-    let forgets = steps(["says:codex:begin:thread-8", "says:codex:done:ready"]);
+    let forgets = steps(["append:/dev/null:{session}", "says:codex:begin:thread-8", "says:codex:done:ready"]);
     define(&scene, "codex", &begin, &forgets);
     assert_eq!(scene.line("agent test bot --json").exits(1).json()["resumed"], false);
 

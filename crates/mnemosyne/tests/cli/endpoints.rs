@@ -228,8 +228,9 @@ fn a_wrong_key_is_told_from_a_fault_of_the_work() {
     assert!(endpoint.log().requests[0].has_key);
     scene.wait_state("a", "waiting");
     assert_eq!(scene.outcomes("a").len(), 2, "the second time a human is asked");
-    let inbox = scene.line("inbox").exits(0).stdout;
-    assert!(inbox.contains("401 Unauthorized") && inbox.contains("STORY_KEY"), "{inbox}");
+    let inbox = scene.json("inbox");
+    let asked = text(&inbox[0]["text"]);
+    assert!(asked.contains("401 Unauthorized") && asked.contains("STORY_KEY"), "{inbox}");
 }
 
 #[test]

@@ -68,6 +68,10 @@ fn help() {
       retry        Reopen runs or items that ended other than well
       pause        Start no further attempt of runs or items; what runs goes on
       resume       Undo a pause
+      inbox        List the questions that wait for a human
+      approve      Say yes to questions of the inbox
+      reject       Say no to questions of the inbox
+      answer       Answer a question of the inbox: the item goes on with what is said
       plan         Look at a plan without running it
       up           Run the node in the foreground
       down         End the node that runs here; its agents go on and are picked up by the next one
@@ -160,6 +164,10 @@ fn every_command_has_a_line_of_usage() {
     mnemosyne retry [OPTIONS] <IDS>...
     mnemosyne pause [OPTIONS] <IDS>...
     mnemosyne resume [OPTIONS] <IDS>...
+    mnemosyne inbox [OPTIONS] [RUN]
+    mnemosyne approve [OPTIONS] <IDS>...
+    mnemosyne reject [OPTIONS] --message <TEXT> <IDS>...
+    mnemosyne answer [OPTIONS] <ID> <TEXT>
     mnemosyne plan [OPTIONS] <COMMAND>
     mnemosyne up [OPTIONS]
     mnemosyne down [OPTIONS]
