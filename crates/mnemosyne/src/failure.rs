@@ -23,6 +23,8 @@ pub(crate) enum Exit {
     ItemFailed = 1,
     /// Wrong usage, plan or configuration.
     Usage = 2,
+    /// Nothing goes on before a human has decided something.
+    Human = 3,
     /// No quorum, no node, or the node cannot go on.
     Unavailable = 5,
     /// Data is damaged or of a newer format.
@@ -40,6 +42,7 @@ impl Exit {
             Self::Success => "none",
             Self::ItemFailed => "failed",
             Self::Usage => "usage",
+            Self::Human => "human",
             Self::Unavailable => "unavailable",
             Self::Damaged => "damaged",
             Self::Timeout => "timeout",
@@ -53,6 +56,7 @@ pub(crate) const EXIT_CODES: &[(Exit, &str)] = &[
     (Exit::Success, "everything succeeded"),
     (Exit::ItemFailed, "some item failed, or something that was looked at is wrong"),
     (Exit::Usage, "wrong usage, plan or configuration"),
+    (Exit::Human, "nothing goes on before a human has decided something"),
     (Exit::Unavailable, "no node, no room on its disk, or what was asked could not be done or shown"),
     (Exit::Damaged, "data is damaged or of a newer format"),
     (Exit::Timeout, "the time limit of a wait has passed"),
@@ -65,6 +69,7 @@ impl From<Exit> for ExitCode {
             Exit::Success => 0,
             Exit::ItemFailed => 1,
             Exit::Usage => 2,
+            Exit::Human => 3,
             Exit::Unavailable => 5,
             Exit::Damaged => 6,
             Exit::Timeout => 124,

@@ -82,7 +82,8 @@ impl<'a> Progress<'a> {
             } else {
                 lines.iter().for_each(say);
             }
-            if view.result.is_some() {
+            if view.result.is_some() || waits_for_human(&view) {
+                self.lines(true).await?.iter().for_each(say);
                 self.screen.clear();
                 return Ok(view);
             }
@@ -160,6 +161,17 @@ impl<'a> Progress<'a> {
             }
             Event::WorkItemPaused { on, .. } => if on { "is paused" } else { "is resumed" }.to_owned(),
             Event::WorkItemReopened { .. } => "is reopened".to_owned(),
+            Event::QuestionAsked { question, .. } => {
+                format!("waits for a human, question {question} (`mnemosyne inbox`)")
+            }
+            Event::QuestionDecided { question, decision, by_timeout, .. } => {
+                let by = if by_timeout { ", because nobody decided in time" } else { "" };
+                format!("question {question}: {}{by}", decision.as_str())
+            }
+            Event::ReviewDecided { verdict, .. } if !verdict.is_approval() => {
+                format!("was reviewed: {}", verdict.as_str())
+            }
+            Event::ItemsAdded { items, .. } => format!("adds {} to the run", counted(items, "item")),
             Event::RunPaused { run, on } => {
                 let which = if self.run.is_some() { "the run".to_owned() } else { format!("run {run}") };
                 let what = if on { "is paused" } else { "is resumed" };
@@ -337,6 +349,16 @@ fn happenings(news: &[EventRecord]) -> Vec<(&EventRecord, Option<&EventRecord>)>
 /// The time of day, UTC.
 fn clock(at: Stamp) -> String {
     at.to_rfc3339().get(11..19).unwrap_or_default().to_owned()
+}
+
+/// Whether nothing of a run goes on before a human has decided something.
+pub(crate) fn waits_for_human(view: &RunView) -> bool {
+    let goes_on = |state: &ItemState| {
+        !state.is_terminal() && !matches!(state, ItemState::Waiting | ItemState::Pending | ItemState::Paused)
+    };
+    let going_on: u32 =
+        ItemState::ALL.iter().filter(|state| goes_on(state)).map(|state| view.count(*state)).sum();
+    view.result.is_none() && going_on == 0 && view.count(ItemState::Waiting) > 0
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl ChatClient {
         let exchanged = exchanged.await.unwrap_or_else(|_| Err(too_late(TimedOut::Total, total)));
         answer.flush(listener);
         let ended = exchanged.and_then(|()| answer.judge());
-        transcript::turn(endpoint, body, &answer, ended)
+        transcript::turn(endpoint, &body, &answer, ended)
     }
 
     async fn exchange(

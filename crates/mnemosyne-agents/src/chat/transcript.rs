@@ -16,7 +16,7 @@ const VERSION: u64 = 1;
 /// A turn out of its parts.
 pub(super) fn turn(
     endpoint: &ChatEndpoint,
-    request: Value,
+    request: &Value,
     answer: &Answer,
     ended: Result<(), Failure>,
 ) -> Turn {

@@ -57,13 +57,12 @@ fn judge(status: Option<u16>, code: &str, said: &str, after: Option<Duration>) -
         Some(413) => Verdict::TooLong,
         Some(400 | 422) if too_long => Verdict::TooLong,
         Some(400) if has("content_filter") || has("content_policy") => Verdict::Refused,
-        Some(_) => Verdict::Failed,
         None if has("rate_limit") => Verdict::Throttled { after },
         None if has("overloaded") || has("unavailable") => Verdict::Overloaded { after },
         None if has("authentication") || has("invalid_api_key") => Verdict::Login,
         None if has("content_filter") => Verdict::Refused,
         None if too_long => Verdict::TooLong,
-        None => Verdict::Failed,
+        _ => Verdict::Failed,
     }
 }
 

@@ -72,7 +72,7 @@ mod tests {
     fn the_mark_is_there_while_work_is_polled_and_only_then() {
         let mut work = Supervised(Box::pin(async {
             assert!(is_supervised());
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }));
         assert!(!is_supervised());
         assert!(poll(&mut work).is_ok_and(|polled| polled.is_pending()));

@@ -211,8 +211,7 @@ impl ExplainedItem {
         };
         let demand = &spec.demands[usize::from(item.demand)];
         let texts = |capabilities: &BTreeMap<Box<str>, Box<str>>| {
-            let text = |(key, word): (&Box<str>, &Box<str>)| (String::from(&**key), String::from(&**word));
-            capabilities.iter().map(text).collect()
+            capabilities.iter().map(|(key, word)| (String::from(&**key), String::from(&**word))).collect()
         };
         let needed = |position: u32| {
             let position = usize::try_from(position).expect("a pointer has at least 32 bits");

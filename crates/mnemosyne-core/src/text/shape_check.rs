@@ -82,7 +82,7 @@ impl Check<'_> {
                 }
             }
             (Shape::Int { min, max }, Value::Float(number)) => {
-                self.not_whole(*number, (*min, *max), node, shape)
+                self.not_whole(*number, (*min, *max), node, shape);
             }
             (Shape::Number { min, max }, Value::Int(_) | Value::Float(_)) => {
                 let number = node.number().unwrap_or(f64::NAN);

@@ -77,7 +77,7 @@ mod tests {
         let all = [first.clone(), other.clone(), elsewhere.clone(), begun, now.clone()];
         assert_eq!(taken(&all), Some(("a".to_owned(), 10)));
         assert_eq!(taken(&[other, elsewhere, now]), None);
-        assert_eq!(taken(&[first.clone(), attempt(None, 1, None)]), None, "a command has none");
+        assert_eq!(taken(&[first, attempt(None, 1, None)]), None, "a command has none");
     }
 
     #[test]

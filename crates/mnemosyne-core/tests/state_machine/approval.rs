@@ -53,7 +53,7 @@ fn decide(story: &mut Story, decision: Decision, text: &str) {
 fn review_of(story: &Story, run: RunId, item: ItemId) -> ItemId {
     let items = story.state.run_view(run).expect("it exists").items();
     let of = |id: &ItemId| story.state.detail(*id).expect("it exists").review_of == Some(item);
-    (0..items).map(|position| run.item(position)).filter(of).last().expect("a review was requested")
+    (0..items).map(|position| run.item(position)).rfind(of).expect("a review was requested")
 }
 
 fn round(story: &mut Story, run: RunId, verdict: ReviewVerdict) {

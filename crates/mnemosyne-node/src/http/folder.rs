@@ -22,7 +22,7 @@ const TRANSCRIPT_BYTES_MAX: u64 = 256 << 20;
 /// How an attempt begins.
 pub(super) enum Begun {
     /// Nothing of it was there.
-    Fresh(Folder),
+    Fresh(Box<Folder>),
     /// An earlier node saw it done.
     Left(Box<Turn>),
     /// It is over without having been done.
@@ -46,7 +46,7 @@ pub(super) fn begin(dir: &Path, order: &Order, options: &ProcessOptions) -> io::
         Ok(()) if order.adopted => {
             Ok(Begun::Over(interrupted("the node ended, and the attempt's folder is gone")))
         }
-        Ok(()) => Ok(Begun::Fresh(Folder::new(dir, options))),
+        Ok(()) => Ok(Begun::Fresh(Box::new(Folder::new(dir, options)))),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => left_behind(dir, order),
         Err(error) if passes(&error) => Err(error),
         Err(error) => Ok(Begun::Over(interrupted(format!("the attempt's folder cannot be made: {error}")))),

@@ -76,7 +76,7 @@ impl HttpRunner {
     ) -> Ended {
         let folder = loop {
             match folder::begin(path, order, &self.options) {
-                Ok(Begun::Fresh(folder)) => break folder,
+                Ok(Begun::Fresh(folder)) => break *folder,
                 Ok(Begun::Left(turn)) => return self.conclude(order, *turn, &mut stop).await,
                 Ok(Begun::Over(result)) => return result.into(),
                 Err(error) => {

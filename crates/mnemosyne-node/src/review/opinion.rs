@@ -124,7 +124,7 @@ pub(super) fn read(answer: &str) -> Result<Opinion, String> {
             match serde_json::from_value(value) {
                 Ok(opinion) => last = Some(opinion),
                 Err(error) => {
-                    problem = format!("the reviewer's verdict is not of the form that was asked for: {error}")
+                    problem = format!("the reviewer's verdict is not of the form that was asked for: {error}");
                 }
             }
         }

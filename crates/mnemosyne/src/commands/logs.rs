@@ -137,11 +137,11 @@ impl Logs {
         (followed, printer): (&mut BTreeMap<ItemId, Followed>, &mut Printer),
     ) -> Result<bool, Failure> {
         let wanted = self.attempt.unwrap_or(item.attempts);
-        if !followed.contains_key(&item.id) {
+        if let std::collections::btree_map::Entry::Vacant(e) = followed.entry(item.id) {
             if wanted == 0 || wanted > item.attempts {
                 return self.nothing_yet(item, is_alone);
             }
-            followed.insert(item.id, self.begin(item, wanted, form));
+            e.insert(self.begin(item, wanted, form));
         }
         let Some(of_item) = followed.get_mut(&item.id) else { return Ok(true) };
         loop {

@@ -59,6 +59,8 @@ const NODES_MAX: usize = 16;
 /// How the wait for a run ended.
 enum Waited {
     Ended(RunView),
+    /// Nothing goes on before a human has decided something.
+    Human,
     TimedOut,
     Interrupted,
     /// The node is asked to end, or cannot go on.
@@ -176,6 +178,10 @@ impl Run {
                 access.close().await?;
                 Ok(exit)
             }
+            Waited::Human => {
+                end(around, access, None).await?;
+                Ok(human(run))
+            }
             Waited::TimedOut => {
                 let own = access.own.is_some();
                 let going_on = end(around, access, None).await?;
@@ -224,7 +230,10 @@ async fn wait(
         }
     };
     let waited = tokio::select! {
-        ended = progress.until_the_end() => ended.map(Waited::Ended),
+        ended = progress.until_the_end() => ended.map(|view| match view.result {
+            Some(_) => Waited::Ended(view),
+            None => Waited::Human,
+        }),
         () = time_is_up => Ok(Waited::TimedOut),
         () = interruptions.next() => Ok(Waited::Interrupted),
         kind = node_ends => Ok(Waited::NodeEnds(kind)),
@@ -278,6 +287,12 @@ fn goes_on(own: bool, running: usize) -> String {
             if running == 1 { "goes" } else { "go" }
         ),
     }
+}
+
+/// Says that only a human can let a run go on; returns the exit code.
+pub(crate) fn human(run: RunId) -> Exit {
+    say(format!("run {run} waits for a human: `mnemosyne inbox {run}` shows what is asked"));
+    Exit::Human
 }
 
 /// Says how a run ended; returns the exit code.

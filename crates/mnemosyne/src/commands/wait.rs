@@ -6,7 +6,7 @@ use clap::Args;
 use mnemosyne_core::time::Span;
 
 use super::duration;
-use super::run::report;
+use super::run::{human, report};
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
 use crate::ids;
@@ -49,7 +49,10 @@ impl Wait {
             }
         };
         tokio::select! {
-            view = progress.until_the_end() => report(handle, &view?, around.json).await,
+            view = progress.until_the_end() => match view? {
+                view if view.result.is_none() => Ok(human(run)),
+                view => report(handle, &view, around.json).await,
+            },
             () = time_is_up => {
                 say(format!("time is up; run {run} goes on in the node"));
                 Ok(Exit::Timeout)

@@ -248,10 +248,10 @@ fn unstarted(events: &[Value]) -> Vec<&Value> {
     for event in events {
         match event["event"].as_str() {
             Some("WorkItemStarted") => drop(started.insert(event["token"].as_u64())),
-            Some("AttemptEnded") if event["outcome"] == "Succeeded" => {
-                if !started.contains(&event["token"].as_u64()) {
-                    found.push(event);
-                }
+            Some("AttemptEnded")
+                if event["outcome"] == "Succeeded" && !started.contains(&event["token"].as_u64()) =>
+            {
+                found.push(event);
             }
             _ => {}
         }

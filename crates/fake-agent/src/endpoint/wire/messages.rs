@@ -11,7 +11,7 @@ pub(super) fn body(answer: &Answer) -> Value {
         block["input"] = input;
         block
     }));
-    message(answer, content, json!(stop_reason(answer)))
+    message(answer, &content, &json!(stop_reason(answer)))
 }
 
 pub(super) fn frames(answer: &Answer) -> Frames {
@@ -38,7 +38,7 @@ pub(super) fn frames(answer: &Answer) -> Frames {
     after.push(event("message_stop", json!({})));
     Frames {
         before: vec![
-            event("message_start", json!({ "message": message(answer, Vec::new(), Value::Null) })),
+            event("message_start", json!({ "message": message(answer, &[], &Value::Null) })),
             start(0, json!({ "type": "text", "text": "" })),
         ],
         pieces: answer
@@ -50,7 +50,7 @@ pub(super) fn frames(answer: &Answer) -> Frames {
     }
 }
 
-fn message(answer: &Answer, content: Vec<Value>, stop_reason: Value) -> Value {
+fn message(answer: &Answer, content: &[Value], stop_reason: &Value) -> Value {
     let used = answer.used();
     let output = if stop_reason.is_null() { 1 } else { used.output };
     json!({

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Answer, Frames, frame};
 
 pub(super) fn body(answer: &Answer) -> Value {
-    let mut output = vec![message(answer, "completed", vec![part(&answer.text)])];
+    let mut output = vec![message(answer, "completed", &[part(&answer.text)])];
     output.extend(function_call(answer, "completed", true));
     let (status, details) = match answer.finish.as_str() {
         "length" => ("incomplete", json!({ "reason": "max_output_tokens" })),
@@ -13,7 +13,7 @@ pub(super) fn body(answer: &Answer) -> Value {
         _ => ("completed", Value::Null),
     };
     let used = answer.used();
-    let mut body = response(answer, status, output);
+    let mut body = response(answer, status, &output);
     body["incomplete_details"] = details;
     body["usage"] = json!({
         "input_tokens": used.input,
@@ -41,10 +41,10 @@ pub(super) fn frames(answer: &Answer) -> Frames {
         data
     };
     let mut frames = Frames::default();
-    let created = json!({ "response": response(answer, "in_progress", Vec::new()) });
+    let created = json!({ "response": response(answer, "in_progress", &[]) });
     frames.before.push(event("response.created", created.clone()));
     frames.before.push(event("response.in_progress", created));
-    let begun = json!({ "output_index": 0, "item": message(answer, "in_progress", Vec::new()) });
+    let begun = json!({ "output_index": 0, "item": message(answer, "in_progress", &[]) });
     frames.before.push(event("response.output_item.added", begun));
     frames.before.push(event("response.content_part.added", in_part(json!({ "part": part("") }))));
     for piece in &answer.pieces {
@@ -53,7 +53,7 @@ pub(super) fn frames(answer: &Answer) -> Frames {
     let after = &mut frames.after;
     after.push(event("response.output_text.done", in_part(json!({ "text": answer.text }))));
     after.push(event("response.content_part.done", in_part(json!({ "part": part(&answer.text) }))));
-    let done = json!({ "output_index": 0, "item": message(answer, "completed", vec![part(&answer.text)]) });
+    let done = json!({ "output_index": 0, "item": message(answer, "completed", &[part(&answer.text)]) });
     after.push(event("response.output_item.done", done));
     if let (Some(begun), Some(done), Some(tool)) = (
         function_call(answer, "in_progress", false),
@@ -77,7 +77,7 @@ pub(super) fn frames(answer: &Answer) -> Frames {
     frames
 }
 
-fn response(answer: &Answer, status: &str, output: Vec<Value>) -> Value {
+fn response(answer: &Answer, status: &str, output: &[Value]) -> Value {
     json!({
         "id": format!("resp_{}", answer.id),
         "object": "response",
@@ -93,7 +93,7 @@ fn message_id(answer: &Answer) -> String {
     format!("msg_{}", answer.id)
 }
 
-fn message(answer: &Answer, status: &str, content: Vec<Value>) -> Value {
+fn message(answer: &Answer, status: &str, content: &[Value]) -> Value {
     json!({
         "type": "message",
         "id": message_id(answer),

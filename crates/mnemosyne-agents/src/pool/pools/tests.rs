@@ -54,7 +54,7 @@ fn hangs(dropped: &Arc<Notify>) -> Work {
     let dropped = Dropped(Arc::clone(dropped));
     Box::pin(async move {
         let _dropped = dropped;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     })
 }
 
