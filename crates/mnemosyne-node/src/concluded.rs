@@ -12,6 +12,7 @@ use mnemosyne_core::view::Order;
 use mnemosyne_core::work::attempt::{AttemptResult, Fault};
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::report::AttemptReport;
+use mnemosyne_core::work::task::TaskSpec;
 
 use crate::acp;
 use crate::definition::{AgentDefinition, CliAgent};
@@ -45,14 +46,26 @@ impl ProcessRunner {
         // As much may have been printed as somebody wanted to keep.
         let read = tokio::task::spawn_blocking(move || conclude(&folder, dialect, before, record.as_ref()));
         let Concluded { conclusion, transcript } = read.await.map_err(io::Error::other)??;
-        // A stop or a limit goes before what the agent says; without a dialect it says nothing.
-        let result = if ended_by_itself && agent.dialect != Dialect::Plain {
+        // A stop or a limit goes before what the agent says. Without a dialect its exit code says whether it was
+        // done, and its last words are asked only where the plan wants outputs.
+        let says = agent.dialect != Dialect::Plain
+            || (conclusion.verdict == Verdict::Done && self.wants_outputs(order)?);
+        let result = if ended_by_itself && says {
             self.result_of_turn(order, dir, &conclusion)?
         } else {
             self.result_of_exit(order, dir, exit)?
         };
         let report = self.report(conclusion, &transcript)?;
         Ok(Ended { result, report: (report != AttemptReport::default()).then(|| Box::new(report)) })
+    }
+
+    /// Whether the plan asks for outputs of an item.
+    fn wants_outputs(&self, order: &Order) -> io::Result<bool> {
+        let task: Result<TaskSpec, _> = self.payloads.decode(&order.task);
+        match task {
+            Ok(task) => Ok(order.expands || task.outputs_schema.is_some_and(|schema| schema != "false")),
+            Err(error) => passing(&error).map_or(Ok(false), Err),
+        }
     }
 
     /// The agent of an attempt, if it is a program that is called with a prompt.

@@ -10,7 +10,8 @@ pub(crate) const AGENT_TEST: &str = "Examples:
 pub(crate) const RUN: &str = "Examples:
   mnemosyne run plan.yaml                        # again after an interruption: it is continued
   mnemosyne run plan.yaml --var lang=rust --max-agents 8
-  mnemosyne run -p 'Fix the failing test'        # one prompt for the configured agent
+  mnemosyne run -p 'Add a password reset'        # specification, plan and artifacts, each reviewed
+  mnemosyne run -p 'Fix the failing test' --single    # one prompt for the configured agent
   mnemosyne run plan.yaml --new --timeout 30m";
 
 pub(crate) const SUBMIT: &str = "Examples:

@@ -14,6 +14,7 @@ mod plan_file;
 mod planner;
 mod progress;
 mod prompt;
+mod protocol;
 mod screen;
 mod settings;
 mod setup;

@@ -33,6 +33,9 @@ pub(crate) struct PlanArgs {
     /// Agent that gets the prompt [default: the first by name that can take it]
     #[arg(long, value_name = "NAME", conflicts_with = "plan")]
     pub(crate) agent: Option<String>,
+    /// Hand the prompt to the agent as it is, without the phases of a specification, a plan and reviews
+    #[arg(long, conflicts_with = "plan")]
+    pub(crate) single: bool,
     /// A plan as text, as JSON, or as @FILE
     #[arg(long = "plan", value_name = "TEXT|JSON|@FILE", conflicts_with_all = ["plan", "prompt"], hide = true)]
     pub(crate) plan_text: Option<String>,
@@ -152,7 +155,7 @@ impl PlanArgs {
 
     /// A plan of one item that hands the prompt to an agent.
     fn of_prompt(&self, text: &str, base_dir: PathBuf, settings: &Settings) -> Result<Document, Failure> {
-        let text = prompt::plan(text, self.agent.as_deref(), settings)?;
+        let text = prompt::plan(text, self.agent.as_deref(), self.single, settings)?;
         Ok(Document { name: prompt::SOURCE.to_owned(), text, base_dir, of_prompt: true })
     }
 

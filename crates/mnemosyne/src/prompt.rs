@@ -10,13 +10,19 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::say;
+use crate::protocol;
 use crate::setup::offers;
 
 /// What a prompt is called in messages.
 pub(crate) const SOURCE: &str = "-p";
 
-/// The plan of a prompt, as JSON.
-pub(crate) fn plan(prompt: &str, agent: Option<&str>, settings: &Settings) -> Result<String, Failure> {
+/// The plan of a prompt, as JSON: one item, or the four phases from the prompt to what was asked for.
+pub(crate) fn plan(
+    prompt: &str,
+    agent: Option<&str>,
+    single: bool,
+    settings: &Settings,
+) -> Result<String, Failure> {
     if prompt.trim().is_empty() {
         return Err(Failure::usage("the prompt is empty; -p takes the text that an agent is to work on"));
     }
@@ -26,8 +32,20 @@ pub(crate) fn plan(prompt: &str, agent: Option<&str>, settings: &Settings) -> Re
         None => able(&offers)?,
     };
     let agents: Vec<String> = agents.into_iter().take(AGENTS_PER_ITEM_MAX).map(Template::literal).collect();
-    let item = json!({ "prompt": Template::literal(prompt), "agent": agents });
-    Ok(json!({ "version": 1, "name": "prompt", "items": { "prompt": item } }).to_string())
+    if single {
+        let item = json!({ "prompt": Template::literal(prompt), "agent": agents });
+        return Ok(json!({ "version": 1, "name": "prompt", "items": { "prompt": item } }).to_string());
+    }
+    let reviewer = offers.runnable().find(|offer| offer.role == AgentRole::Reviewer);
+    let reviewer = match (reviewer, agents.first()) {
+        (Some(offer), _) => offer.name.clone(),
+        (None, Some(agent)) => {
+            say(format!("{agent} also reviews; an agent with role = \"reviewer\" would do it instead"));
+            agent.clone()
+        }
+        (None, None) => return Err(Failure::usage(define())),
+    };
+    Ok(protocol::plan(prompt, &agents, &reviewer))
 }
 
 /// What is wrong with the plan of a prompt. Nobody has seen its lines, so none are shown.

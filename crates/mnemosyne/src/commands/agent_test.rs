@@ -56,6 +56,7 @@ impl AgentTest {
             prompt: None,
             plan_text: Some(self.plan(&definition)),
             agent: None,
+            single: true,
             vars: Vec::new(),
         };
         let submission = plan.submission(&around, &SubmitArgs { key: None, priority: None, new: true })?;

@@ -8,6 +8,7 @@ use mnemosyne_core::command::Target;
 use mnemosyne_core::id::{ItemId, RunId};
 use mnemosyne_core::text::counted;
 use mnemosyne_core::view::{ItemDetail, ItemFilter, ItemView};
+use mnemosyne_core::work::review::ReviewRecord;
 use mnemosyne_core::work::state::ItemState;
 use serde_json::{Value, json};
 
@@ -123,6 +124,9 @@ async fn show_item(handle: &Handle, item: ItemId, as_json: bool) -> Result<Exit,
     };
     if as_json {
         let mut value = detail_json(&detail, outputs);
+        value["reviews"] = detail.reviews.iter().map(review_json).collect::<Vec<_>>().into();
+        value["review_of"] = json!(detail.review_of);
+        value["phase"] = json!(detail.phase);
         value["history"] = attempts::history_json(handle, &detail.history).await?;
         value["worktree"] = match worktrees::latest(&detail) {
             None => Value::Null,
@@ -193,4 +197,13 @@ fn print(detail: &ItemDetail, outputs: &Value) {
     if !outputs.is_null() {
         line(format!("outputs    {outputs}"));
     }
+}
+
+/// A judgement of an item's result as JSON.
+fn review_json(record: &ReviewRecord) -> Value {
+    json!({
+        "verdict": record.judgement.verdict.as_str(), "summary": record.judgement.summary, "at": record.at,
+        "by": if record.review.is_some() { "reviewer" } else { "human" },
+        "subject": record.judgement.subject.map(|hash| attempts::hex(&hash)),
+    })
 }

@@ -25,6 +25,7 @@ mod odd_ends;
 mod output;
 mod pools;
 mod prompts;
+mod protocol;
 mod reading;
 mod readme;
 mod scheduling;

@@ -133,7 +133,7 @@ fn a_plan_may_come_from_standard_input_or_a_prompt() {
 
     let command = serde_json::to_string(&[crate::support::scene::fake_agent(), "read-stdin"]).expect("texts");
     scene.write("mnemosyne.toml", format!("[agents.echo]\ncommand = {command}\nprompt = \"stdin\"\n"));
-    scene.run(["run", "-p", "say hello"]).exits(0);
+    scene.run(["run", "-p", "say hello", "--single"]).exits(0);
     assert_eq!(scene.run(["logs", &scene.id("prompt")]).exits(0).stdout, "say hello");
     assert_eq!(scene.item("prompt")["agent"], "echo");
 }

@@ -24,12 +24,12 @@ fn a_prompt_is_taken_word_for_word() {
         "- starts with a dash\nand has\ttwo lines",
     ];
     for prompt in prompts {
-        scene.run(["run", "-p", prompt, "--new"]).exits(0);
+        scene.run(["run", "-p", prompt, "--new", "--single"]).exits(0);
         assert_eq!(scene.run(["logs", &scene.id("prompt")]).exits(0).stdout, format!("echo\n--\n{prompt}\n"));
-        let run = scene.run(["submit", "-p", prompt, "--new"]).exits(0);
+        let run = scene.run(["submit", "-p", prompt, "--new", "--single"]).exits(0);
         assert!(!run.first_line().is_empty());
     }
-    scene.run(["orchestrate", "--plan", prompts[0], "--new"]).exits(0);
+    scene.run(["orchestrate", "--plan", prompts[0], "--new", "--single"]).exits(0);
     assert!(scene.run(["logs", &scene.id("prompt")]).exits(0).stdout.ends_with(&format!("{}\n", prompts[0])));
     assert!(!scene.path().join("pwned").exists());
 }
@@ -50,14 +50,18 @@ fn an_empty_prompt_is_refused_in_a_sentence() {
 #[test]
 fn the_agent_of_a_prompt_is_named_or_said() {
     let scene = Scene::new();
-    let refused = scene.run(["run", "-p", "hello"]).exits(2).says("no agent is defined").says("mnemosyne init");
+    let refused = scene
+        .run(["run", "-p", "hello", "--single"])
+        .exits(2)
+        .says("no agent is defined")
+        .says("mnemosyne init");
     assert_eq!(refused.stderr.lines().count(), 1, "{}", refused.stderr);
     scene.write("mnemosyne.toml", agents(&["alpha", "beta"]));
-    let by_default = scene.run(["run", "-p", "hello"]).exits(0);
+    let by_default = scene.run(["run", "-p", "hello", "--single"]).exits(0);
     let by_default = by_default.says("the prompt goes to alpha, the first by name of alpha, beta; --agent");
     assert_eq!(by_default.stderr.matches("first by name").count(), 1, "{}", by_default.stderr);
     assert!(scene.run(["logs", &scene.id("prompt")]).exits(0).stdout.starts_with("alpha\n"));
-    let named = scene.run(["run", "-p", "hello", "--agent", "beta"]).exits(0);
+    let named = scene.run(["run", "-p", "hello", "--agent", "beta", "--single"]).exits(0);
     assert!(!named.stderr.contains("first by name"), "{}", named.stderr);
     assert!(scene.run(["logs", &scene.id("prompt")]).exits(0).stdout.starts_with("beta\n"));
     scene.run(["submit", "-p", "hello", "--agent", "betta"]).exits(2).says("did you mean `beta`?");

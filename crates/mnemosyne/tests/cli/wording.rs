@@ -110,6 +110,7 @@ fn help_of_run() {
     Options:
       -p, --prompt <TEXT>   A prompt for an agent in place of a plan, taken word for word
           --agent <NAME>    Agent that gets the prompt [default: the first by name that can take it]
+          --single          Hand the prompt to the agent as it is, without the phases of a specification, a plan and reviews
           --var <K=V>       Give a variable of the plan its value
           --key <KEY>       Idempotency key: the same key is the same run
           --priority <N>    Priority of items that name none, 0 to 10; higher is sooner
@@ -129,7 +130,8 @@ fn help_of_run() {
     Examples:
       mnemosyne run plan.yaml                        # again after an interruption: it is continued
       mnemosyne run plan.yaml --var lang=rust --max-agents 8
-      mnemosyne run -p 'Fix the failing test'        # one prompt for the configured agent
+      mnemosyne run -p 'Add a password reset'        # specification, plan and artifacts, each reviewed
+      mnemosyne run -p 'Fix the failing test' --single    # one prompt for the configured agent
       mnemosyne run plan.yaml --new --timeout 30m
     = 0
     "#);

@@ -48,6 +48,7 @@ fn attempt_json(attempt: &AttemptView) -> Value {
         "granted_at": attempt.granted_at, "started_at": attempt.started_at, "ended_at": attempt.ended_at,
         "outcome": attempt.outcome.map(|outcome| outcome.to_string()),
         "counts": attempt.outcome.map(|outcome| outcome.spends_attempt()), "message": attempt.message,
+        "context": report.and_then(|report| report.context.as_ref()),
         "worktree": report.and_then(|report| report.worktree.as_deref()).map(worktrees::as_json),
     })
 }
@@ -124,7 +125,7 @@ pub(super) async fn print_answer(handle: &Handle, history: &[AttemptView]) -> Re
     Ok(())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
