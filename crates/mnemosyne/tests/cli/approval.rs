@@ -114,7 +114,7 @@ items:
 #[test]
 fn a_run_that_only_a_human_can_let_go_on_ends_with_a_code_of_its_own() {
     let scene = Scene::new();
-    let plan = "version: 1\nitems:\n  a: { run: \"true\" }\n  ok: { gate: human, needs: [a] }\n";
+    let plan = "version: 1\nitems:\n  a: { run: \"true\" }\n  ok: { gate: human, needs: [a] }\n  b: { run: \"true\", needs: [ok] }\n";
     scene.run_plan(plan).exits(3).says("waits for a human");
     scene.run(["approve", "q1"]).exits(0);
     scene.line("run plan.yaml").exits(0).says("continuing run");

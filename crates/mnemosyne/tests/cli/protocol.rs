@@ -37,7 +37,7 @@ fn replies(plan: &Value) -> Vec<Value> {
     ]
 }
 
-fn scene(replies: Vec<Value>) -> (Scene, Endpoint) {
+fn scene(replies: &[Value]) -> (Scene, Endpoint) {
     let script = json!({ "replies": replies, "otherwise": { "text": "done" } });
     let endpoint = Endpoint::start(Script::of(script)).expect("a port is free");
     let scene = Scene::new();
@@ -69,7 +69,7 @@ fn events(scene: &Scene) -> String {
 
 #[test]
 fn a_prompt_goes_through_four_phases_to_artifacts() {
-    let (scene, endpoint) = scene(replies(&hello()));
+    let (scene, endpoint) = scene(&replies(&hello()));
     scene.run(["run", "-p", "Write a greeting"]).exits(0);
     assert_eq!(scene.read("hello.txt"), "hello\n");
     insta::assert_snapshot!(events(&scene));
@@ -92,7 +92,7 @@ fn a_plan_that_is_wrong_is_written_again_and_told_why() {
     let mut first = json!({ "match": "Write the plan", "text": wrong.to_string(), "times": 1 });
     std::mem::swap(&mut first, &mut replies[3]);
     replies.insert(4, first);
-    let (scene, _endpoint) = scene(replies);
+    let (scene, _endpoint) = scene(&replies);
     scene.run(["run", "-p", "Write a greeting"]).exits(0);
     let history = &scene.show("plan")["history"];
     assert!(text(&history[0]["message"]).contains("`nobody`, which does not exist"), "{history}");
