@@ -80,7 +80,7 @@ impl StoresError {
             self,
             Self::Log(LogError::Damaged { .. } | LogError::NewerFormat { .. })
                 | Self::Store(StoreError::Damaged { .. } | StoreError::NewerFormat { .. })
-                | Self::DataDir(DataDirError::NewerFormat { .. })
+                | Self::DataDir(DataDirError::NewerFormat { .. } | DataDirError::OlderFormat { .. })
                 | Self::LogMissing { .. }
         )
     }

@@ -1,7 +1,7 @@
 //! The one folder of a node: ours, of a format we know, and locked.
 //!
 //! ```text
-//! FORMAT    "mnemosyne-data 1"
+//! FORMAT    "mnemosyne-data 2"
 //! lock      "mnemosyne-lock 1 pid 4711", and an exclusive flock as long as the node runs
 //! ```
 
@@ -18,7 +18,9 @@ use crate::storage::{FileBackend, ReadOnlyBackend, is_full};
 
 const FORMAT_NAME: &str = "FORMAT";
 const FORMAT_WORD: &str = "mnemosyne-data";
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
+/// The oldest one that can be read. What was written before it belongs to no release.
+const FORMAT_OLDEST: u32 = 2;
 const LOCK_NAME: &str = "lock";
 const LOCK_WORD: &str = "mnemosyne-lock 1 pid";
 
@@ -55,6 +57,19 @@ pub enum DataDirError {
         found: u32,
         /// The newest format this release knows.
         supported: u32,
+    },
+    /// The folder was written before the first release.
+    #[error(
+        "{path} has data format {found}, which no release has written; this one knows formats from {oldest} on. \
+         Name another folder with --data-dir"
+    )]
+    OlderFormat {
+        /// The folder.
+        path: PathBuf,
+        /// The format of the folder.
+        found: u32,
+        /// The oldest format this release knows.
+        oldest: u32,
     },
     /// The folder holds something else.
     #[error("{path} is neither empty nor a data folder of mnemosyne: {reason}")]
@@ -288,7 +303,10 @@ fn read_format(path: &Path) -> Result<Option<()>, DataDirError> {
         Some(found) if found > FORMAT_VERSION => {
             Err(DataDirError::NewerFormat { path: path.to_owned(), found, supported: FORMAT_VERSION })
         }
-        Some(1..) => Ok(Some(())),
+        Some(found @ 1..FORMAT_OLDEST) => {
+            Err(DataDirError::OlderFormat { path: path.to_owned(), found, oldest: FORMAT_OLDEST })
+        }
+        Some(FORMAT_OLDEST..) => Ok(Some(())),
         _ => Err(DataDirError::NotADataDir {
             path: path.to_owned(),
             reason: format!("its {FORMAT_NAME} file says something else"),
