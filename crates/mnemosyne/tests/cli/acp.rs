@@ -98,8 +98,8 @@ fn permissions_are_given_by_kind() {
     let rejected = scene("permissions = \"reject\"", &["ask:touch x", "say:done"]);
     let run = rejected.spawn(["run", "plan.yaml"]);
     wait_heard(&rejected, "permission not-now");
-    rejected.wait_state("a", "waiting");
-    run.kill();
+    run.wait().exits(3);
+    assert_eq!(rejected.state("a"), "waiting");
     assert_eq!(rejected.lines("heard").last().map(String::as_str), Some("permission not-now"));
     let why = rejected.show("a")["history"][0]["message"].to_string();
     assert!(why.contains("it was not allowed to: touch x"), "{why}");
@@ -110,8 +110,8 @@ fn a_model_that_goes_round_in_circles_is_stopped() {
     let scene = scene("tool_calls_max = 10", &["loop:1000000"]);
     let run = scene.spawn(["run", "plan.yaml"]);
     wait_heard(&scene, "prompt do it");
-    scene.wait_state("a", "waiting");
-    run.kill();
+    run.wait().exits(3);
+    assert_eq!(scene.state("a"), "waiting");
     let message = scene.show("a")["history"][0]["message"].to_string();
     assert!(message.contains("more than 10 tool calls"), "{message}");
 }

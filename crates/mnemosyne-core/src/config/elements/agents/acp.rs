@@ -19,7 +19,8 @@ impl AgentDefinition {
     /// Checks the keys of agents that speak the Agent Client Protocol.
     pub(super) fn validate_acp(&self, validation: &mut Validation<'_>) {
         if self.kind == AgentKind::Acp {
-            if !self.resume.is_empty() {
+            // A ready-made definition of another kind is told as such.
+            if !self.resume.is_empty() && self.preset.is_none() {
                 let message = "does not fit: the protocol takes up sessions itself";
                 validation.fail("resume", message, "remove it");
             }
