@@ -260,3 +260,26 @@ fn an_attempt_that_cannot_go_on_without_a_human_spends_nothing() {
     story.succeed(a);
     assert_eq!(story.state_of(a), S::Succeeded);
 }
+
+#[test]
+fn an_attempt_may_ask_as_often_as_it_is_answered() {
+    let mut story = Story::with_slots(1);
+    let run = story.submit(run("many", vec![item("a", &[])]));
+    let a = run.item(0);
+    story.start(a);
+    let token = story.token(a);
+    let ask = |key: u32| Command::Ask {
+        item: a,
+        token,
+        ask: Box::new(Ask { key: key.to_string().into(), text: "may I?".into(), ..Ask::default() }),
+    };
+    for key in 0..100 {
+        let Reply::Asked { question, decided: None } = story.ask(ask(key)) else { panic!("not asked: {key}") };
+        story.ask(Command::Decide { question, decision: Decision::Approve, text: "".into() });
+    }
+    let Reply::Asked { decided: Some(_), .. } = story.ask(ask(99)) else { panic!("the latest answer is kept") };
+    for key in 100..116 {
+        assert!(matches!(story.ask(ask(key)), Reply::Asked { decided: None, .. }), "{key}");
+    }
+    assert!(matches!(story.refused(ask(116)), Refusal::Limit { .. }), "so many wait at a time");
+}
