@@ -20,6 +20,10 @@ use clap::{Parser, Subcommand};
 
 use crate::output::say;
 
+#[cfg(feature = "bench")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Development tasks of this workspace.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", max_term_width = 100)]

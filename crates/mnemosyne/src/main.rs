@@ -24,6 +24,9 @@ mod worktrees;
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // The shim is a mode of this program. It comes before everything else: it
     // must start fast, and without threads.
