@@ -11,11 +11,11 @@ use crate::definition::AgentDefinition;
 use crate::desk::Desk;
 use crate::expand::{Planner, with_children};
 use crate::http::HttpRunner;
+use crate::left::Recorder;
 use crate::process::{OutputsBefore, ProcessOptions, ProcessRunner};
 use crate::review::ReviewRunner;
 use crate::runner::{Ended, Report, Runner, Stop};
 use crate::stores::Payloads;
-use crate::worktrees::ItemTrees;
 
 /// Runs commands, agents of every kind, and reviews.
 #[derive(Clone)]
@@ -26,6 +26,7 @@ pub(crate) struct ByKind {
     payloads: Payloads,
     outputs: Arc<dyn OutputsBefore>,
     planner: Planner,
+    recorder: Recorder,
 }
 
 impl ByKind {
@@ -34,12 +35,17 @@ impl ByKind {
         payloads: Payloads,
         outputs: Arc<dyn OutputsBefore>,
         desk: Desk,
-        trees: ItemTrees,
+        recorder: Recorder,
     ) -> Self {
         let planner = Arc::clone(&options.planner);
         let options = Arc::new(options);
-        let processes =
-            ProcessRunner::new(Arc::clone(&options), payloads.clone(), Arc::clone(&outputs), desk, trees);
+        let processes = ProcessRunner::new(
+            Arc::clone(&options),
+            payloads.clone(),
+            Arc::clone(&outputs),
+            desk,
+            recorder.trees.clone(),
+        );
         Self {
             planner,
             http: HttpRunner::new(Arc::clone(&options), payloads.clone(), Arc::clone(&outputs)),
@@ -47,6 +53,7 @@ impl ByKind {
             options,
             payloads,
             outputs,
+            recorder,
         }
     }
 
@@ -75,6 +82,7 @@ impl ByKind {
             steps: Arc::new(self.clone()),
             payloads: self.payloads.clone(),
             outputs: Arc::clone(&self.outputs),
+            recorder: self.recorder.clone(),
             processes: self.processes.clone(),
         }
     }

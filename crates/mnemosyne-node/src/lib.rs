@@ -29,6 +29,7 @@ mod http;
 mod info;
 mod janitor;
 mod launch;
+mod left;
 mod node;
 mod observer;
 mod outputs;

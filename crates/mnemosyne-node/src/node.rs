@@ -26,6 +26,7 @@ use crate::endpoint::NodeEndpoint;
 use crate::executor::{self, Instruction};
 use crate::info::NodeInfo;
 use crate::janitor;
+use crate::left::{Recorder, WithTrees};
 use crate::observer::Outlet;
 use crate::process::{OutputsBefore, ProcessOptions};
 use crate::proposer::Proposer;
@@ -33,7 +34,7 @@ use crate::room::Room;
 use crate::runner::{Runner, StopKind};
 use crate::stores::Stores;
 use crate::ticker;
-use crate::worktrees::{ItemTrees, Recorder, WithTrees};
+use crate::worktrees::ItemTrees;
 
 /// Time between two looks whether there is room for what a node writes while it starts.
 const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_millis(500);
@@ -202,7 +203,7 @@ impl Node {
         let by_kind = |options: ProcessOptions| -> Arc<dyn Runner> {
             let recorder =
                 Recorder { trees: trees.clone(), payloads: payloads.clone(), items: options.items.clone() };
-            let by_kind = ByKind::new(options, payloads.clone(), outputs, desk, trees.clone());
+            let by_kind = ByKind::new(options, payloads.clone(), outputs, desk, recorder.clone());
             Arc::new(WithTrees { runner: Arc::new(by_kind), recorder })
         };
         let runner: Arc<dyn Runner> = match work {

@@ -1,6 +1,6 @@
 //! What is wrong with a plan although every word of it is right.
 
-pub(crate) use crate::plan::choice::{Choice, able, no_agent};
+pub(crate) use crate::plan::choice::{Choice, able, no_agent, no_folder};
 use crate::plan::compile::not_supported;
 use crate::plan::elements::action::OutputRead;
 use crate::plan::graph::Graph;

@@ -1,10 +1,11 @@
 //! Which agents may do an item that has a prompt: they must be defined, run by this version, and of one pool.
 
-use crate::plan::model::Item;
+use crate::plan::model::{Item, Placed};
 use crate::plan::offer::{AgentOffer, Match, Offers};
 use crate::role::AgentRole;
 use crate::text::{Finding, Findings, Location, did_you_mean, join, name};
 use crate::work::spec::Demand;
+use crate::work::task::Workspace;
 
 /// The agents that an item names, as they are read.
 pub(crate) struct Choice<'a> {
@@ -168,4 +169,21 @@ pub(crate) fn no_agent(item: &Item, role: AgentRole, offers: Option<&Offers>) ->
     Finding::error("plan/no-agent", message).at(item.name.at).help(
         "name one of kind `cli`: `agent: claude` at the item or under `defaults`, defined as [agents.claude] in mnemosyne.toml",
     )
+}
+
+/// The refusal of a worktree for somebody who works in no folder.
+pub(crate) fn no_folder(
+    item: &Item,
+    workspace: Option<Placed<Workspace>>,
+    demand: &Demand,
+    offers: Option<&Offers>,
+) -> Option<Finding> {
+    let asked = workspace.filter(|workspace| workspace.value == Workspace::Worktree)?;
+    let mut agents = demand.agents.iter().filter_map(|agent| offers?.agent(agent));
+    let agent = agents.find(|agent| !agent.in_folder)?;
+    let (item, agent) = (name(&item.name.text), name(&agent.name));
+    let message =
+        format!("{item} asks for a worktree, and the agent {agent} is an endpoint, which works in no folder");
+    let help = "write `workspace: none` at the item, or take an agent of kind `cli` or `acp`";
+    Some(Finding::error("plan/workspace", message).at(asked.at).help(help))
 }

@@ -327,11 +327,15 @@ impl<'a> Compiler<'a> {
                 choice.add(&text, agent.at, &mut self.findings);
             }
             choice.settle(demand, &mut self.findings);
-            return;
+        } else {
+            demand.agents = check::able(self.options.default_agents, demand, self.options.offers);
+            if demand.agents.is_empty() {
+                self.findings.push(check::no_agent(item, demand.role, self.options.offers));
+            }
         }
-        demand.agents = check::able(self.options.default_agents, demand, self.options.offers);
-        if demand.agents.is_empty() {
-            self.findings.push(check::no_agent(item, demand.role, self.options.offers));
+        let workspace = settings.pick(|shared| shared.workspace);
+        if let Some(finding) = check::no_folder(item, workspace, demand, self.options.offers) {
+            self.findings.push(finding);
         }
     }
 

@@ -27,6 +27,8 @@ pub struct AgentOffer {
     pub capabilities: BTreeMap<String, BTreeSet<String>>,
     /// Its kind, when this version cannot run agents of that kind.
     pub not_run: Option<&'static str>,
+    /// Whether it works in a folder; an endpoint does not.
+    pub in_folder: bool,
 }
 
 /// A node of the cluster.
@@ -128,6 +130,7 @@ mod tests {
                 name: "claude".into(),
                 role: AgentRole::Executor,
                 not_run: None,
+                in_folder: true,
                 capabilities: BTreeMap::from([("lang".into(), BTreeSet::from(["go".into(), "rust".into()]))]),
             }],
             nodes: nodes.map(|labels| labels.iter().map(node).collect()),

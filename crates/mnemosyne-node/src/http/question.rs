@@ -9,7 +9,7 @@ use mnemosyne_core::plan::expand_outputs;
 use mnemosyne_core::text::name;
 use mnemosyne_core::view::Order;
 use mnemosyne_core::work::attempt::{AttemptResult, Fault};
-use mnemosyne_core::work::task::{Action, TaskSpec};
+use mnemosyne_core::work::task::{Action, TaskSpec, Workspace};
 use serde_json::Value;
 
 use super::interrupted;
@@ -45,6 +45,11 @@ pub(super) async fn prepare(
     let endpoint = endpoint(agent, &|variable| std::env::var(variable).ok());
     let endpoint = endpoint.map_err(|message| Unasked::Over(login(order, message)))?;
     let task: TaskSpec = payloads.decode(&order.task).map_err(|error| of_payload(&error))?;
+    if task.workspace == Workspace::Worktree {
+        return Err(wrong(
+            "an endpoint works in no folder, and the item asks for a worktree; write `workspace: none`",
+        ));
+    }
     let Action::Prompt(template) = &task.action else {
         return Err(wrong("an endpoint is given a prompt, and the item has a command"));
     };

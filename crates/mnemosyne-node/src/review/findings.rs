@@ -24,6 +24,9 @@ pub(super) struct Findings {
     reviewer: Option<String>,
     /// What was executed.
     pub(super) checks: Vec<Check>,
+    /// In what that which is judged is not what the attempt left. Then nobody but a human can tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) changed: Option<String>,
     /// What the agent says; nothing when it was not asked.
     #[serde(flatten)]
     opinion: Option<Opinion>,
@@ -93,7 +96,7 @@ impl Check {
 
 impl Findings {
     pub(super) fn new(round: u16, reviewer: Option<&str>) -> Self {
-        Self { round, reviewer: reviewer.map(str::to_owned), checks: Vec::new(), opinion: None }
+        Self { round, reviewer: reviewer.map(str::to_owned), checks: Vec::new(), changed: None, opinion: None }
     }
 
     pub(super) fn all_checks_passed(&self) -> bool {
@@ -122,6 +125,9 @@ impl Findings {
 
     /// What follows. Approval needs everything to hold: words that approve what is marked as failed do not.
     pub(super) fn verdict(&self) -> ReviewVerdict {
+        if self.changed.is_some() {
+            return ReviewVerdict::Abstain;
+        }
         if !self.all_checks_passed() {
             return ReviewVerdict::Changes;
         }
@@ -134,6 +140,13 @@ impl Findings {
 
     /// The verdict's reason in a line.
     pub(super) fn summary(&self) -> String {
+        if let Some(changed) = &self.changed {
+            let verdict = self.opinion.as_ref().map(|opinion| opinion.verdict.as_str());
+            return match verdict {
+                Some(verdict) => format!("{changed}; the verdict was {verdict:?}"),
+                None => changed.clone(),
+            };
+        }
         if let Some(failed) = self.checks.iter().find(|check| !check.passed) {
             let error = failed.error.as_deref().unwrap_or_default();
             return format!("the check `{}` failed: {error}", failed.run);

@@ -4,6 +4,7 @@
 //! its own in a folder of its own, run like any other. So a node that comes
 //! back goes on where the last one was, and a step that is over is not repeated.
 
+mod content;
 mod findings;
 mod opinion;
 
@@ -14,12 +15,15 @@ use futures::future::BoxFuture;
 use mnemosyne_core::view::{Order, Reviewed};
 use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault};
 use mnemosyne_core::work::payload::Payload;
+use mnemosyne_core::work::report::AttemptReport;
 use mnemosyne_core::work::review::Judgement;
 use mnemosyne_core::work::task::{Action, ReviewSpec, TaskSpec};
 use tokio::sync::oneshot;
 
 use crate::fault::{in_full, passing};
+use crate::left::Recorder;
 use crate::process::{OutputsBefore, ProcessRunner};
+use crate::review::content::Content;
 use crate::review::findings::{Check, Findings};
 use crate::runner::{Ended, Report, Runner, Stop};
 use crate::stores::{PayloadError, Payloads};
@@ -34,6 +38,8 @@ pub(crate) struct ReviewRunner {
     pub(crate) steps: Arc<dyn Runner>,
     pub(crate) payloads: Payloads,
     pub(crate) outputs: Arc<dyn OutputsBefore>,
+    /// Sees what there is to judge.
+    pub(crate) recorder: Recorder,
     /// Knows the attempts' folders.
     pub(crate) processes: ProcessRunner,
 }
@@ -74,35 +80,29 @@ impl ReviewRunner {
         self.prepare(&order)?;
         let spec = self.spec(&order)?;
         let mut found = Findings::new(reviewed.round, order.agent.as_deref());
-        let mut report = Some(report);
-        for (number, line) in spec.checks.iter().enumerate() {
-            let step = self.check(&order, reviewed, number, line)?;
-            let ended = self.step(step, stop, report.take()).await;
-            match ended.result {
-                AttemptResult::Succeeded { .. } => found.checks.push(Check::passed(line)),
-                AttemptResult::Failed { fault, message } if fault != Fault::Spawn => {
-                    found.checks.push(Check::failed(line, fault, &message));
+        let workspace = self.task_of(reviewed)?.map(|task| task.workspace).unwrap_or_default();
+        let content = Content::of(&self.recorder, &order, reviewed, workspace)?;
+        if let Some(content) = &content {
+            found.changed = content.begin(order.adopted).await?;
+        }
+        let mut running = Some(report);
+        let mut report = None;
+        if found.changed.is_none() {
+            self.check_all(&order, reviewed, &spec, &mut found, stop, &mut running).await?;
+            // An opinion on what does not pass its checks is not worth its price.
+            if order.agent.is_some() && found.all_checks_passed() {
+                if let Some(content) = &content {
+                    content.checked().await?;
                 }
-                _ => return Err(NoVerdict::Ended(Box::new(ended))),
+                report = self.ask(&order, reviewed, &spec, &mut found, stop, running.take()).await?;
+                if let Some(content) = &content {
+                    found.changed = content.judged().await?;
+                }
             }
         }
-        let mut agents_report = None;
-        // An opinion on what does not pass its checks is not worth its price.
-        if order.agent.is_some() && found.all_checks_passed() {
-            let step = self.opinion(&order, reviewed, &spec).await?;
-            let ended = self.step(step, stop, report.take()).await;
-            let AttemptResult::Succeeded { .. } = ended.result else {
-                return Err(NoVerdict::Ended(Box::new(ended)));
-            };
-            let answer = ended.report.as_ref().and_then(|report| report.answer.as_ref());
-            let answer = answer.ok_or_else(|| no_verdict("the reviewer said nothing"))?;
-            let answer = self.payloads.get(answer).map_err(|error| of_payload(&error))?;
-            found.take_opinion(&String::from_utf8_lossy(&answer), &spec).map_err(no_verdict)?;
-            agents_report = ended.report;
-        }
-        if let Some(report) = report {
+        if let Some(running) = running {
             // Nothing ran: there was nothing to check and nobody to ask.
-            report.started();
+            running.started();
         }
         let findings = self.payloads.put(found.to_json()).map_err(|error| of_payload(&error))?;
         let judgement = Judgement {
@@ -111,7 +111,53 @@ impl ReviewRunner {
             summary: found.summary().into(),
             findings: Some(findings),
         };
-        Ok(Ended { result: AttemptResult::Reviewed(Box::new(judgement)), report: agents_report })
+        Ok(Ended { result: AttemptResult::Reviewed(Box::new(judgement)), report })
+    }
+
+    /// Executes what the plan has executed.
+    async fn check_all(
+        &self,
+        order: &Order,
+        reviewed: &Reviewed,
+        spec: &ReviewSpec,
+        found: &mut Findings,
+        stop: &Stop,
+        running: &mut Option<Report>,
+    ) -> Result<(), NoVerdict> {
+        for (number, line) in spec.checks.iter().enumerate() {
+            let step = self.check(order, reviewed, number, line)?;
+            let ended = self.step(step, stop, running.take()).await;
+            match ended.result {
+                AttemptResult::Succeeded { .. } => found.checks.push(Check::passed(line)),
+                AttemptResult::Failed { fault, message } if fault != Fault::Spawn => {
+                    found.checks.push(Check::failed(line, fault, &message));
+                }
+                _ => return Err(NoVerdict::Ended(Box::new(ended))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the agent for its opinion; returns what it used.
+    async fn ask(
+        &self,
+        order: &Order,
+        reviewed: &Reviewed,
+        spec: &ReviewSpec,
+        found: &mut Findings,
+        stop: &Stop,
+        running: Option<Report>,
+    ) -> Result<Option<Box<AttemptReport>>, NoVerdict> {
+        let step = self.opinion(order, reviewed, spec).await?;
+        let ended = self.step(step, stop, running).await;
+        let AttemptResult::Succeeded { .. } = ended.result else {
+            return Err(NoVerdict::Ended(Box::new(ended)));
+        };
+        let answer = ended.report.as_ref().and_then(|report| report.answer.as_ref());
+        let answer = answer.ok_or_else(|| no_verdict("the reviewer said nothing"))?;
+        let answer = self.payloads.get(answer).map_err(|error| of_payload(&error))?;
+        found.take_opinion(&String::from_utf8_lossy(&answer), spec).map_err(no_verdict)?;
+        Ok(ended.report)
     }
 
     /// Makes the attempt's folder. One that is gone although the attempt may

@@ -33,5 +33,6 @@ mod signals;
 mod streams;
 mod terminal;
 mod timing;
+mod verdicts;
 mod wording;
 mod worktrees;

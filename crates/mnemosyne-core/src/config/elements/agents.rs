@@ -184,6 +184,7 @@ impl AgentDefinition {
             role: self.role,
             capabilities: self.capabilities.clone(),
             not_run: (!self.kind.is_run()).then(|| self.kind.as_str()),
+            in_folder: self.kind != AgentKind::Http,
         }
     }
 

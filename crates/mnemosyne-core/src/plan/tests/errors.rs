@@ -476,3 +476,17 @@ fn one_line_each() {
         .expect_err("no such variable");
     assert_eq!(report.diagnostics[0].help.as_deref(), Some("did you mean `target`?"));
 }
+
+#[test]
+fn an_endpoint_works_in_no_worktree() {
+    insta::assert_snapshot!(refused(
+        "version: 1\ndefaults: { workspace: worktree }\nitems:\n  a: { prompt: x, agent: [claude, gpt] }\n  b: { prompt: x, agent: gpt, workspace: none }\n"
+    ), @r"
+    error[plan/workspace]: `a` asks for a worktree, and the agent `gpt` is an endpoint, which works in no folder
+     --> plan.yaml:2:24
+      |
+    2 | defaults: { workspace: worktree }
+      |                        ^^^^^^^^
+      = help: write `workspace: none` at the item, or take an agent of kind `cli` or `acp`
+    ");
+}

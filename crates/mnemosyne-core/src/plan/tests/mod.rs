@@ -29,6 +29,7 @@ impl World {
             name: name.into(),
             role: AgentRole::Executor,
             not_run: None,
+            in_folder: name != "gpt",
             capabilities: BTreeMap::from([(
                 "lang".to_owned(),
                 langs.iter().map(|lang| String::from(*lang)).collect::<BTreeSet<_>>(),
@@ -40,7 +41,7 @@ impl World {
             vars: BTreeMap::new(),
             agents: vec!["claude".into()],
             offers: Offers {
-                agents: vec![agent("claude", &["rust", "go"]), agent("codex", &["python"])],
+                agents: vec![agent("claude", &["rust", "go"]), agent("codex", &["python"]), agent("gpt", &[])],
                 nodes: Some(vec![node]),
             },
             purpose: Purpose::Run,

@@ -1,0 +1,79 @@
+//! A verdict is about what the attempt left, and about nothing else.
+
+use crate::support::node::text;
+use crate::support::plan::{agent, plan};
+use crate::support::{Scene, wait_until};
+
+const APPROVE: &str =
+    r#"stdout:{"verdict":"approve","gates":[{"gate":"tests","status":"passed"}],"summary":"fine"}"#;
+
+/// A reviewer that does these steps.
+fn critic(scene: &Scene, steps: &[&str]) {
+    let command = agent(steps);
+    scene.write("mnemosyne.toml", format!("[agents.critic]\nrole = \"reviewer\"\ncommand = {command}\n"));
+}
+
+fn reviewed(line: &str, review: &str) -> String {
+    let line = serde_json::to_string(line).expect("texts can be written");
+    format!("run: {line}, workspace: folder, review: {{ gates: [tests], {review} }}")
+}
+
+/// What the inbox asks about the only item that waits.
+fn question(scene: &Scene) -> String {
+    let inbox = scene.json("inbox");
+    assert_eq!(inbox.as_array().map(Vec::len), Some(1), "{inbox}");
+    assert_eq!(text(&inbox[0]["kind"]), "review");
+    text(&inbox[0]["text"]).to_owned()
+}
+
+#[test]
+fn an_approval_of_what_the_reviewer_has_changed_is_none() {
+    let scene = Scene::new();
+    critic(&scene, &["append:a.txt:one more", APPROVE]);
+    scene.run_plan(&plan([("a", reviewed("echo x > a.txt", "by: critic"))])).exits(3);
+    let asked = question(&scene);
+    assert!(asked.contains("what was to be judged changed meanwhile"), "{asked}");
+    assert!(asked.contains("the verdict was \"approve\""), "{asked}");
+    // A human has seen it.
+    scene.run(["approve", "q1"]).exits(0);
+    assert_eq!(scene.state("a"), "succeeded");
+}
+
+#[test]
+fn what_checks_leave_behind_changes_nothing() {
+    let scene = Scene::new();
+    // The first attempt of the review comes to nothing, so the second one begins with what the checks left.
+    critic(&scene, &[&format!("fail-until:2:{}", scene.at("tries")), APPROVE]);
+    let review = r#"by: critic, checks: ["cat a.txt >> built.txt"]"#;
+    scene.run_plan(&plan([("a", reviewed("echo x > a.txt", review))])).exits(0);
+    let review = scene.show("a~review-1");
+    assert_eq!((&review["state"], &review["attempts"]), (&"succeeded".into(), &2.into()), "{review}");
+}
+
+#[test]
+fn what_changed_before_it_was_judged_goes_to_a_human() {
+    let scene = Scene::new();
+    let go = scene.at("go");
+    critic(&scene, &[&format!("wait-for:{}", go), APPROVE]);
+    let text = scene.read("mnemosyne.toml");
+    scene.write("mnemosyne.toml", format!("{text}\n[node.slots]\nreviewer = 1\n"));
+    let path = scene.at("where");
+    let second = format!("until test -e {}; do sleep 0.02; done; pwd > {path}; echo y > b.txt", scene.at("start"));
+    let items = [("a", reviewed("echo x > a.txt", "by: critic")), ("b", reviewed(&second, "by: critic"))];
+    let run = scene.submit(&plan(items));
+    let _node = scene.up();
+    // The only reviewer looks at the first one; meanwhile somebody changes the second one.
+    wait_until("the first review", || scene.line("ps --all").exits(0).stdout.contains("a~review-1"));
+    scene.wait_state("a~review-1", "running");
+    scene.write("start", "");
+    scene.wait_state("b", "reviewing");
+    let folder = std::fs::read_to_string(&path).expect("it was written");
+    std::fs::write(std::path::Path::new(folder.trim()).join("b.txt"), "z").expect("written");
+    std::fs::write(&go, "").expect("written");
+    scene.wait_state("b", "waiting");
+    scene.wait_state("a", "succeeded");
+    let asked = question(&scene);
+    assert!(asked.contains("what is there is not what the attempt left"), "{asked}");
+    scene.run(["reject", &run, "-m", "no"]).exits(0);
+    scene.run(["wait", &run]).exits(1);
+}
