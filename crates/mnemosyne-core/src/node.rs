@@ -39,10 +39,14 @@ impl NodeFacts {
         if demand.agents.is_empty() {
             return self.has(None, demand).then_some(Service::Command);
         }
-        let agent = demand.agents.iter().position(|name| {
-            self.agents.iter().any(|agent| agent.name == *name && self.has(Some(agent), demand))
-        })?;
-        Some(Service::Agent(u16::try_from(agent).unwrap_or(u16::MAX)))
+        self.able(demand).next().map(Service::Agent)
+    }
+
+    /// Those of the agents named in `demand` with which it could serve it: their positions there.
+    pub(crate) fn able(&self, demand: &Demand) -> impl Iterator<Item = u16> {
+        let is_able =
+            |name: &str| self.agents.iter().any(|agent| &*agent.name == name && self.has(Some(agent), demand));
+        (0_u16..).zip(&demand.agents).filter(move |(_, name)| is_able(name)).map(|(position, _)| position)
     }
 
     /// How many preferences of `demand` it meets.

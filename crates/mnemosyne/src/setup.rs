@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use mnemosyne_agents::pool::is_supervised;
 use mnemosyne_core::config::Settings;
+use mnemosyne_core::config::elements::LoadBalancingWord;
 use mnemosyne_core::id::NodeId;
 use mnemosyne_core::limits::Limits;
 use mnemosyne_core::node::{AgentFacts, NodeFacts};
 use mnemosyne_core::plan::{NodeOffer, Offers};
 use mnemosyne_core::role::AgentRole;
-use mnemosyne_core::settings::Settings as Replicated;
+use mnemosyne_core::settings::{LoadBalancingStrategy, Settings as Replicated};
 use mnemosyne_node::{ContextOptions, Node, Options, Part, ProcessOptions, Stores, StoresOptions, Work};
 use mnemosyne_persistence::LogError;
 
@@ -134,6 +135,10 @@ fn replicated(settings: &Settings) -> Replicated {
     let scheduling = &settings.scheduling;
     Replicated {
         ageing_step: scheduling.ageing_step,
+        load_balancing: match settings.scaling.load_balancing {
+            LoadBalancingWord::SpecializationBased => LoadBalancingStrategy::SpecializationBased,
+            _ => LoadBalancingStrategy::LeastLoaded,
+        },
         retention: scheduling.retention,
         limits: Limits {
             items_max: scheduling.items_max,

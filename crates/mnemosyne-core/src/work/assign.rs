@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::id::{FencingToken, NodeId};
 use crate::node::Service;
 use crate::orchestration::Orchestration;
+use crate::settings::LoadBalancingStrategy;
 use crate::work::attempt::Attempt;
 use crate::work::class::{GroupId, sooner};
 use crate::work::item::ItemRef;
@@ -20,6 +21,7 @@ impl Orchestration {
         }
         while let Some((class, key)) = self.best_ready() {
             let (node, service) = self.best_node(class).expect("only classes with a free slot are considered");
+            let service = self.best_service(class, node, service);
             self.grant(key.item(), node, service);
         }
     }
@@ -68,6 +70,18 @@ impl Orchestration {
             }
         }
         best.map(|(_, _, _, id, service)| (id, service))
+    }
+
+    /// How a node serves the next item of a class: in the way it would first, or with the agent that is known to be
+    /// best at it.
+    fn best_service(&self, class: u32, node: NodeId, first: Service) -> Service {
+        let demand = &self.index.classes.get(class).demand;
+        if self.facts.settings.load_balancing != LoadBalancingStrategy::SpecializationBased
+            || demand.agents.len() < 2
+        {
+            return first;
+        }
+        self.most_apt(demand, self.facts.nodes[&node].facts.able(demand)).map_or(first, Service::Agent)
     }
 
     /// Records an attempt and hands it to its node.

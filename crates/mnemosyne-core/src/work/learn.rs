@@ -2,6 +2,7 @@
 //! how often its work succeeded and was approved, how long it took and what it
 //! cost. The numbers are part of the state, so every node knows the same ones.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use crate::orchestration::Orchestration;
 use crate::work::attempt::{Attempt, Outcome};
 use crate::work::item::ItemRef;
 use crate::work::review::ReviewVerdict;
+use crate::work::spec::Demand;
 
 /// Agents and capabilities that numbers are kept of.
 const ROWS_MAX: usize = 4_096;
@@ -102,6 +104,35 @@ impl Orchestration {
         });
     }
 
+    /// Of agents named in a demand, by their positions there, the one that is known to be best at what it requires:
+    /// most likely to succeed and to be approved, then quickest, then named first.
+    pub(crate) fn most_apt(&self, demand: &Demand, agents: impl Iterator<Item = u16>) -> Option<u16> {
+        let rank = |position: &u16| {
+            let (chance, mean_ms) = self.aptitude(&demand.agents[usize::from(*position)], demand);
+            (Reverse(chance), mean_ms, *position)
+        };
+        agents.min_by_key(rank)
+    }
+
+    /// How likely the work of an agent is to succeed and to be approved, in millionths, and how long it takes in
+    /// milliseconds: of what a demand requires, that which it does worst. Who has never done it is taken by all
+    /// that they did.
+    fn aptitude(&self, agent: &str, demand: &Demand) -> (u64, u64) {
+        let record = |capability: Option<(Box<str>, Box<str>)>| {
+            self.facts.track_records.get(&Skill { agent: agent.into(), capability })
+        };
+        let overall = || record(None).copied().unwrap_or_default();
+        let of = |record: TrackRecord| {
+            let chance = record.success_permille() * record.approval_permille();
+            (chance, record.mean_ms().unwrap_or(u64::MAX))
+        };
+        let required = demand.requires.iter().map(|(name, value)| {
+            let capability = Some((name.clone(), value.clone()));
+            of(record(capability).copied().unwrap_or_else(overall))
+        });
+        required.min_by_key(|(chance, _)| *chance).unwrap_or_else(|| of(overall()))
+    }
+
     /// Changes the records of the agent of an item's latest attempt: that of
     /// all its work, and those of the capabilities that the item requires.
     fn each_skill(&mut self, at: ItemRef, change: impl Fn(&mut TrackRecord)) {
@@ -154,5 +185,31 @@ mod tests {
         assert!(few.success_permille() < many.success_permille());
         assert_eq!(TrackRecord { busy_ms: 900, ..few }.mean_ms(), Some(450));
         assert_eq!(TrackRecord::default().mean_ms(), None);
+    }
+
+    #[test]
+    fn the_agent_that_does_best_what_is_required_is_the_most_apt() {
+        let mut state = Orchestration::new();
+        let mut know = |agent: &str, lang: Option<&str>, succeeded, failed, busy_ms| {
+            let capability = lang.map(|lang| ("lang".into(), lang.into()));
+            let record = TrackRecord { succeeded, failed, busy_ms, ..TrackRecord::default() };
+            state.facts.track_records.insert(Skill { agent: agent.into(), capability }, record);
+        };
+        know("a", None, 90, 10, 90);
+        know("a", Some("c"), 1, 9, 1);
+        know("b", None, 50, 50, 500);
+        know("b", Some("c"), 40, 10, 400);
+        know("d", None, 90, 10, 45);
+        let demand = |lang: Option<&str>| Demand {
+            agents: ["new", "a", "b", "d"].map(Into::into).into(),
+            requires: lang.map(|lang| ("lang".into(), lang.into())).into_iter().collect(),
+            ..Demand::default()
+        };
+        assert_eq!(state.most_apt(&demand(None), 0..4), Some(3), "as good as `a` and quicker");
+        assert_eq!(state.most_apt(&demand(None), 0..3), Some(1));
+        assert_eq!(state.most_apt(&demand(Some("c")), 0..3), Some(2), "at this one `a` is bad");
+        assert_eq!(state.most_apt(&demand(Some("c")), 0..4), Some(3), "what it did otherwise speaks for it");
+        assert_eq!(state.most_apt(&demand(None), 0..1), Some(0));
+        assert_eq!(state.most_apt(&demand(None), 0..0), None);
     }
 }

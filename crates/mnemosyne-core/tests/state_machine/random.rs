@@ -15,7 +15,7 @@ use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::orchestration::{Orchestration, Output};
 use mnemosyne_core::reply::Reply;
 use mnemosyne_core::role::AgentRole;
-use mnemosyne_core::settings::Settings;
+use mnemosyne_core::settings::{LoadBalancingStrategy, Settings};
 use mnemosyne_core::time::{Span, Stamp};
 use mnemosyne_core::work::attempt::{AttemptResult, Cause};
 use mnemosyne_core::work::payload::Payload;
@@ -272,6 +272,10 @@ fn command(dice: &mut Dice, world: &World, number: u64) -> Command {
         98 => Some(Command::Configure(Settings {
             ageing_step: Span::from_secs(dice.roll(30)),
             retention: Span::from_secs(20 + dice.roll(100)),
+            load_balancing: match dice.chance(50) {
+                true => LoadBalancingStrategy::SpecializationBased,
+                false => LoadBalancingStrategy::LeastLoaded,
+            },
             ..Settings::default()
         })),
         _ => None,

@@ -211,3 +211,22 @@ fn a_session_from_outside_the_pid_namespace_is_no_obstacle() {
     scene.start(command).wait().exits(0);
     assert_eq!(scene.outcomes("a"), ["succeeded"]);
 }
+
+#[test]
+fn of_several_agents_the_one_with_the_better_record_gets_the_work() {
+    let scene = Scene::new();
+    let define = |name: &str, words: &str| {
+        format!("[agents.{name}]\ncapabilities = {{ lang = [\"c\"] }}\ncommand = {words}\n")
+    };
+    let agents = define("bad", &agent(["exit:1"])) + &define("good", &agent(["stdout:done"]));
+    let config = |strategy: &str| format!("[orchestration.scaling]\nload_balancing = \"{strategy}\"\n{agents}");
+    let words = "prompt: x, agent: [bad, good], requires: { lang: c }, retry: { max_attempts: 1 }";
+    // What is learned belongs to all runs. Without it the order of preference counts.
+    for (strategy, code) in [("least_loaded", 1), ("specialization_based", 0), ("least_loaded", 1)] {
+        scene.write("mnemosyne.toml", config(strategy));
+        scene.write("plan.yaml", plan([("a", words)]));
+        scene.line("run plan.yaml --new").exits(code);
+    }
+    let records = scene.run(["agent", "ls"]).exits(0).stdout;
+    assert!(records.contains("good"), "{records}");
+}

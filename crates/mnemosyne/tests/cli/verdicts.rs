@@ -58,7 +58,8 @@ fn what_changed_before_it_was_judged_goes_to_a_human() {
     let text = scene.read("mnemosyne.toml");
     scene.write("mnemosyne.toml", format!("{text}\n[node.slots]\nreviewer = 1\n"));
     let path = scene.at("where");
-    let second = format!("until test -e {}; do sleep 0.02; done; pwd > {path}; echo y > b.txt", scene.at("start"));
+    let second =
+        format!("until test -e {}; do sleep 0.02; done; pwd > {path}; echo y > b.txt", scene.at("start"));
     let items = [("a", reviewed("echo x > a.txt", "by: critic")), ("b", reviewed(&second, "by: critic"))];
     let run = scene.submit(&plan(items));
     let _node = scene.up();

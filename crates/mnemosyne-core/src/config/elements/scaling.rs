@@ -21,13 +21,13 @@ words! {
 }
 
 words! {
-    /// How items are spread over the agents of a pool.
+    /// How items are spread over agents.
     LoadBalancingWord {
-        /// To the agent with the least to do.
+        /// To the node with the least to do; of several agents there, the first in the order of preference.
         LeastLoaded = "least_loaded",
         /// One after the other.
         RoundRobin = "round_robin",
-        /// To the agent that is made for it.
+        /// Of several agents, to the one whose work of this kind succeeded and was approved most.
         SpecializationBased = "specialization_based",
         /// Idle agents take from busy ones.
         WorkStealing = "work_stealing",
@@ -39,7 +39,7 @@ element! {
     Scaling ("the scaling of pools") {
         /// Whether pools grow and shrink with the load.
         enabled: bool = true, Shape::Bool;
-        /// How items are spread over the agents of a pool.
+        /// How items are spread over agents. Of the words, `least_loaded` and `specialization_based` have an effect.
         load_balancing: LoadBalancingWord = LoadBalancingWord::LeastLoaded, Shape::Word(LoadBalancingWord::WORDS);
     }
 }
