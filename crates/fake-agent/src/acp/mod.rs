@@ -165,6 +165,15 @@ impl Agent {
                 }
             }
             Word::Line(text) => crate::perform::print(&format!("{text}\n"))?,
+            Word::Flood(mib) => {
+                let piece = json!({
+                    "sessionUpdate": "agent_message_chunk",
+                    "content": {"type": "text", "text": "x".repeat(64 * 1024)}
+                });
+                for _ in 0..mib * 16 {
+                    self.tell(&piece)?;
+                }
+            }
             Word::LongLine(bytes) => crate::perform::print(&format!("{}\n", "x".repeat(*bytes)))?,
             Word::Request(method) => {
                 let answer = self.wire.request(method, &json!({}))?;

@@ -117,6 +117,23 @@ fn a_model_that_goes_round_in_circles_is_stopped() {
 }
 
 #[test]
+fn an_agent_that_floods_a_gibibyte_is_ended_and_costs_neither_memory_nor_disk() {
+    let scene = scene("", &["flood:1024", "say:done"]);
+    let node = scene.up();
+    let words = "prompt: do it, agent: talker, retry: { max_attempts: 1 }";
+    let run = scene.submit(&plan([("a", words)]));
+    scene.line(&format!("wait {run}")).exits(1);
+    assert!(scene.why("a").contains("it printed more than"), "{}", scene.why("a"));
+    assert!(scene.processes().iter().all(|process| process.pid == node.pid()), "nothing of it runs");
+    let memory = processes::memory_max(node.pid()).expect("it runs");
+    assert!(memory < 256 << 20, "{memory} bytes");
+    let attempts = std::fs::read_dir(scene.data_dir().join("attempts")).expect("attempts").flatten();
+    let files = attempts.flat_map(|folder| std::fs::read_dir(folder.path()).expect("a folder").flatten());
+    let on_disk: u64 = files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum();
+    assert!(on_disk < 300 << 20, "{on_disk} bytes on disk");
+}
+
+#[test]
 fn keys_that_do_not_fit_the_kind_are_refused() {
     let scene = Scene::new();
     scene.write("mnemosyne.toml", "[agents.a]\ncommand = [\"true\"]\ntool_calls_max = 3\n");

@@ -1,8 +1,12 @@
 //! Cancelling: what was cancelled ends, all of it, and what depends on it
 //! follows by its conditions.
 
-use crate::support::plan::{does, plan};
+use fake_agent::{Endpoint, Script};
+use serde_json::json;
+
+use crate::support::plan::{agent, does, plan};
 use crate::support::processes::with_cookie;
+use crate::support::scene::fake_agent;
 use crate::support::{Scene, wait_until};
 
 /// Steps of an agent that resists: deaf to SIGTERM, with children in sessions of their own.
@@ -92,6 +96,36 @@ fn a_whole_run_is_cancelled() {
     assert!(scene.agents().is_empty());
     assert_eq!(scene.json(&format!("show {run}"))["result"], "cancelled");
     scene.run(["cancel", &run]).exits(0).says("0 items cancelled");
+}
+
+#[test]
+fn agents_of_every_kind_leave_nothing_behind_when_they_are_cancelled() {
+    let script = json!({ "otherwise": { "text": "abcdefgh", "pieces": 4, "hang_after": 3 } });
+    let endpoint = Endpoint::start(Script::of(script)).expect("a port is free");
+    let scene = Scene::new();
+    let talker = json!([fake_agent(), "grandchild:setsid:10m", "acp", "say:one", "hang"]);
+    let config = format!(
+        "[agents.caller]\ncommand = {}\n[agents.talker]\nkind = \"acp\"\ncommand = {talker}\n\
+         [agents.model]\nkind = \"http\"\nbase_url = {:?}\nmodel = \"small\"\n",
+        agent(stubborn(&scene)),
+        endpoint.base_url()
+    );
+    scene.write("mnemosyne.toml", config);
+    let node = scene.up();
+    let agents = ["caller", "talker", "model"];
+    let words = |agent: &str| format!("prompt: do it, agent: {agent}, grace: 200ms");
+    let run = scene.submit(&plan(agents.map(|agent| (agent, words(agent)))));
+    let said = |name: &str| scene.run(["logs", &scene.id(name)]).exits(0).stdout;
+    wait_until("all to be in the middle", || {
+        scene.lines("effects") == ["begun"] && said("talker").contains("one") && said("model") == "abcdef"
+    });
+    let cookies: Vec<String> = agents.iter().flat_map(|agent| scene.cookies(agent)).collect();
+    assert!(cookies.iter().map(|cookie| with_cookie(cookie).len()).sum::<usize>() >= 6, "{cookies:?}");
+    scene.run(["cancel", &run]).exits(0).says("3 items cancelled");
+    scene.run(["wait", &run]).exits(1);
+    assert!(cookies.iter().all(|cookie| with_cookie(cookie).is_empty()));
+    assert!(scene.processes().iter().all(|process| process.pid == node.pid()));
+    endpoint.wait_for("the connection to be closed", |log| log.left == 1);
 }
 
 #[test]

@@ -78,3 +78,22 @@ fn what_changed_before_it_was_judged_goes_to_a_human() {
     scene.run(["reject", &run, "-m", "no"]).exits(0);
     scene.run(["wait", &run]).exits(1);
 }
+
+#[test]
+fn a_reviewer_that_fails_three_times_has_not_judged() {
+    let scene = Scene::new();
+    critic(&scene, &[&format!("append:{}:tried", scene.at("tries")), "signal-self:ABRT"]);
+    let review = "by: critic";
+    let plan =
+        plan([("a", reviewed("echo x > a.txt", review)), ("b", "run: touch b.txt, needs: [a]".to_owned())]);
+    scene.run_plan(&plan.replace("items:", "defaults: { retry: { initial_interval: 10ms } }\nitems:")).exits(3);
+    assert_eq!(scene.lines("tries").len(), 3);
+    let asked = question(&scene);
+    assert!(asked.contains("nobody could judge it"), "{asked}");
+    let item = scene.show("a");
+    assert_eq!((&item["state"], &item["attempts"]), (&"waiting".into(), &1.into()), "its work is not repeated");
+    assert!(!scene.path().join("b.txt").exists());
+    scene.run(["approve", "q1"]).exits(0);
+    scene.line("run plan.yaml").exits(0).says("continuing run");
+    assert!(scene.path().join("b.txt").exists());
+}
