@@ -9,7 +9,7 @@ use mnemosyne_core::context::{Assembled, ContextRecord, Keep, Part, assemble};
 use mnemosyne_core::view::Order;
 use mnemosyne_core::work::attempt::{Cause, Outcome};
 use mnemosyne_core::work::report::ModelUsage;
-use mnemosyne_core::work::task::RunContext;
+use mnemosyne_core::work::task::{RunContext, TaskSpec};
 
 use crate::process::{ProcessOptions, ProcessRunner};
 use crate::stores::{PayloadError, Payloads};
@@ -94,13 +94,27 @@ pub(crate) fn told(
         // A step of a review brings all that it needs.
         return Ok(task.to_owned());
     }
-    let assembled = context_of(order, task, run, &options.context, &options.attempts, payloads)?;
+    let spec: TaskSpec = payloads.decode(&order.task)?;
+    let task = asking_for_outputs(task, spec.outputs_schema.as_deref());
+    let assembled = context_of(order, &task, run, &options.context, &options.attempts, payloads)?;
     if assembled.text.len() > task.len()
         && let Err(error) = record(dir, &assembled.record)
     {
         tracing::warn!(%error, item = %order.item, "cannot record what an attempt is told");
     }
     Ok(assembled.text)
+}
+
+/// A task with what its outputs have to be, unless it says so itself.
+fn asking_for_outputs(task: &str, schema: Option<&str>) -> String {
+    match schema.map(str::trim) {
+        // Any outputs, or none at all.
+        None | Some("true" | "false" | "{}") => task.to_owned(),
+        Some(schema) if task.contains(schema) => task.to_owned(),
+        Some(schema) => format!(
+            "{task}\n\nYour last message must be JSON that meets this JSON Schema, alone or in a ```json block:\n{schema}"
+        ),
+    }
 }
 
 /// Whether a conversation has grown so long that it is begun anew, with what
@@ -177,6 +191,17 @@ mod tests {
         assert!(!is_used_up(&used(79, 1), &options) && is_used_up(&used(80, 1), &options));
         assert!(!is_used_up(&used(390, 10), &options) && is_used_up(&used(400, 10), &options));
         assert!(!is_used_up(&ModelUsage::default(), &options));
+    }
+
+    #[test]
+    fn an_agent_is_told_what_its_outputs_have_to_be() {
+        let schema = r#"{"type":"object","required":["title"]}"#;
+        let asked = asking_for_outputs("Name it.", Some(schema));
+        assert!(asked.starts_with("Name it.\n\n") && asked.ends_with(schema), "{asked}");
+        assert_eq!(asking_for_outputs(&asked, Some(schema)), asked, "once is enough");
+        for schema in [None, Some("true"), Some("false"), Some("{}")] {
+            assert_eq!(asking_for_outputs("Name it.", schema), "Name it.");
+        }
     }
 
     #[test]

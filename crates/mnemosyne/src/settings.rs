@@ -41,8 +41,13 @@ impl Surroundings {
             Some(file) => Some(here.join(file)),
             None => here.ancestors().map(|folder| folder.join(CONFIG_FILE)).find(|file| file.is_file()),
         };
-        let config = read_config(config_file.as_deref(), overrides)?;
-        let beside = config_file.as_deref().and_then(Path::parent).unwrap_or(&here).join(DATA_DIR);
+        let mut config = read_config(config_file.as_deref(), overrides)?;
+        let base = config_file.as_deref().and_then(Path::parent).unwrap_or(&here);
+        let beside = base.join(DATA_DIR);
+        // A path in the file means the same wherever a command is given.
+        if let Some(skills) = &mut config.settings.optimizer.skills {
+            *skills = base.join(&*skills).to_string_lossy().into_owned();
+        }
         Ok(Self {
             data_dir: globals.data_dir.as_ref().map_or(beside, |dir| here.join(dir)),
             config_file,

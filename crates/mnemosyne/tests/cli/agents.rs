@@ -230,3 +230,23 @@ fn of_several_agents_the_one_with_the_better_record_gets_the_work() {
     let records = scene.run(["agent", "ls"]).exits(0).stdout;
     assert!(records.contains("good"), "{records}");
 }
+
+#[test]
+fn skills_lie_beside_the_configuration_wherever_the_command_is_given() {
+    let scene = Scene::new();
+    let command = agent(["read-stdin"]);
+    scene.write(
+        "mnemosyne.toml",
+        format!("[optimizer]\nskills = \"skills\"\n[agents.bot]\ncommand = {command}\n"),
+    );
+    for folder in ["skills", "below"] {
+        std::fs::create_dir(scene.path().join(folder)).expect("created");
+    }
+    scene.write("skills/painting.md", "Two coats.");
+    scene.write("below/plan.yaml", plan([("a", "prompt: \"the painting of a house\", agent: bot")]));
+    let mut command = scene.command(["run", "plan.yaml"]);
+    command.current_dir(scene.path().join("below"));
+    scene.start(command).wait().exits(0);
+    let told = scene.run(["logs", &scene.id("a")]).exits(0).stdout;
+    assert!(told.contains("Skill painting") && told.contains("Two coats."), "{told}");
+}

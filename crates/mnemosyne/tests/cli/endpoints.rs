@@ -165,15 +165,16 @@ fn a_turn_whose_transcript_shows_that_it_was_done_is_not_repeated() {
 #[test]
 fn an_answer_becomes_the_outputs_of_its_item() {
     let (scene, _endpoint) = scene(json!({ "replies": [
-        { "match": "as JSON", "text": "Here:\n```json\n{\"title\": \"T\", \"level\": 3}\n```\n" },
         { "match": "in words", "text": "no JSON at all" },
+        // The plan's schema is told to the model.
+        { "match": "\"required\":[\"title\"]", "text": "Here:\n```json\n{\"title\": \"T\", \"level\": 3}\n```\n" },
         { "match": "the title is T", "text": "so it is" },
     ] }));
     let schema = "outputs: { type: object, required: [title] }";
     scene.write(
         "plan.yaml",
         plan([
-            ("json", format!("prompt: \"answer as JSON\", {schema}")),
+            ("json", format!("prompt: \"name it\", {schema}")),
             ("words", format!("prompt: \"answer in words\", {schema}")),
             ("next", "prompt: \"the title is ${{ items.json.outputs.title }}\", needs: [json]".to_owned()),
             (

@@ -12,7 +12,8 @@ element! {
         context_tokens: u64 = 100_000, Shape::Int { min: 1_000, max: 10_000_000 };
         /// Share of it, in percent, from which on a conversation is not taken up again but begun anew.
         checkpoint_percent: u64 = 80, Shape::Int { min: 1, max: 100 };
-        /// Folder with skills: Markdown files that are told where their keywords occur in the task.
+        /// Folder with skills, from that of the configuration file: Markdown files that are told where their keywords occur in
+        /// the task.
         skills: Option<String> = None, PATH;
     }
 }
