@@ -185,27 +185,39 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     }
 }
 
+/// A command that only looks, and says nothing before it has seen all: when the node that it asked has ended meanwhile it
+/// looks again, on disk or at the next node.
+async fn looking<Looked>(look: impl Fn() -> Looked) -> Result<Exit, Failure>
+where
+    Looked: Future<Output = Result<Exit, Failure>>,
+{
+    match look().await {
+        Err(failure) if failure.gone => look().await,
+        looked => looked,
+    }
+}
+
 async fn dispatch_async(command: Command, globals: &Globals) -> Result<Exit, Failure> {
     match command {
         Command::Run(command) => command.run(globals).await,
         Command::Submit(command) => command.run(globals).await,
         Command::Wait(command) => command.run(globals).await,
-        Command::Ps(command) => command.run(globals).await,
-        Command::Show(command) => command.run(globals).await,
-        Command::Why(command) => command.run(globals).await,
+        Command::Ps(command) => looking(|| command.clone().run(globals)).await,
+        Command::Show(command) => looking(|| command.clone().run(globals)).await,
+        Command::Why(command) => looking(|| command.clone().run(globals)).await,
         Command::Logs(command) => command.run(globals).await,
         Command::Events(command) => command.run(globals).await,
         Command::Cancel(command) => command.run(globals).await,
         Command::Retry(command) => command.run(globals).await,
         Command::Pause(command) => command.run(globals).await,
         Command::Resume(command) => command.run(globals).await,
-        Command::Inbox(command) => command.run(globals).await,
+        Command::Inbox(command) => looking(|| command.clone().run(globals)).await,
         Command::Approve(command) => command.run(globals).await,
         Command::Reject(command) => command.run(globals).await,
         Command::Answer(command) => command.run(globals).await,
         Command::Up(command) => command.run(globals).await,
         Command::Down(command) => command.run(globals).await,
-        Command::Status(command) => command.run(globals).await,
+        Command::Status(command) => looking(|| command.clone().run(globals)).await,
         Command::Agent(command) => command.run(globals).await,
         Command::Pool(command) => command.run(globals).await,
         Command::Doctor(command) => command.run(globals).await,

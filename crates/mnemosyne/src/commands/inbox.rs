@@ -20,7 +20,7 @@ const TEXT_COLUMNS: usize = 80;
 /// Questions of one answer.
 const QUESTIONS_MAX: usize = 10_000;
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Inbox {
     /// Only questions of this run
     run: Option<String>,

@@ -19,7 +19,7 @@ pub(crate) const NAME_COLUMNS: usize = 40;
 /// Columns of a text in the middle of a table.
 pub(crate) const REASON_COLUMNS: usize = 80;
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Ps {
     /// Only items of this run
     run: Option<String>,

@@ -25,7 +25,7 @@ use crate::view::View;
 /// Events in the answer.
 const RECENT_EVENTS: usize = 20;
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Status {}
 
 impl Status {

@@ -12,7 +12,7 @@ use crate::output::{json, line, shown};
 use crate::settings::Surroundings;
 use crate::view::View;
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Why {
     /// The item (RUN.NUMBER or RUN/NAME)
     item: String,

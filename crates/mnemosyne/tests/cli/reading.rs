@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use crate::support::plan::{does, plan};
-use crate::support::{Scene, skipped, wait_until};
+use crate::support::{Running, Scene, skipped, wait_until};
 
 /// Everything about a file that a change would change.
 #[derive(PartialEq)]
@@ -132,6 +135,46 @@ fn what_is_told_without_a_node_is_what_the_node_told() {
     for (index, command) in commands.iter().enumerate() {
         // The end of the node is an event, too.
         assert!(now[index].starts_with(&told[index]), "`{command}`\n{}\n{}", told[index], now[index]);
+    }
+}
+
+/// Stands between a command and its node, which dies when it is asked the first question.
+fn die_when_asked(scene: &Scene, node: Running) -> JoinHandle<()> {
+    let socket = scene.data_dir().join("control.sock");
+    let real = scene.data_dir().join("moved.sock");
+    fs::rename(&socket, &real).expect("renamed");
+    let door = UnixListener::bind(&socket).expect("a socket");
+    std::thread::spawn(move || {
+        let mut node = Some(node);
+        let mut connections = Vec::new();
+        // One for questions, one to hear of events. Each begins with a greeting.
+        for _ in 0..2 {
+            let (mut command, _) = door.accept().expect("a connection");
+            let mut to_node = UnixStream::connect(&real).expect("the node listens");
+            let mut bytes = [0; 256];
+            let length = command.read(&mut bytes).expect("a greeting");
+            to_node.write_all(&bytes[..length]).expect("handed on");
+            let length = to_node.read(&mut bytes).expect("an answer");
+            command.write_all(&bytes[..length]).expect("handed on");
+            connections.push((command, to_node));
+        }
+        let mut bytes = [0; 1];
+        connections[0].0.read_exact(&mut bytes).expect("a question");
+        node.take().expect("once").kill();
+        fs::remove_file(&socket).expect("removed");
+    })
+}
+
+#[test]
+fn who_asks_a_node_that_dies_in_this_moment_looks_at_the_disk() {
+    for words in ["ps --all", "show ID", "why ID", "status", "inbox"] {
+        let scene = Scene::new();
+        scene.run_plan(&plan([("a", does(["exit:0"]))])).exits(0);
+        let words = words.replace("ID", &scene.id("a"));
+        let dying = die_when_asked(&scene, scene.up());
+        let looked = scene.line(&words).exits(0);
+        assert!(!looked.stderr.contains("error"), "{words}: {}", looked.stderr);
+        dying.join().expect("the node was asked");
     }
 }
 
