@@ -31,6 +31,7 @@ pub fn load_plan(text: &str, format: Format) -> Result<Loaded, Report> {
         default_agents: &agents,
         offers: None,
         files: &files,
+        schemas: &|_| Ok(()),
     };
     load(&Source::with_format("plan", text, format), &options)
 }
