@@ -26,7 +26,7 @@ items:
   a: { run: "echo one > a.txt", outputs: true, estimate: 5m, grace: 0, on_failure: soft_fail, key: k }
   b: { run: ["sh", "-c", "cat ${{ items.a.outputs.x }}"], needs: [a], priority: 7, delay: 1s, deadline: 1h }
   c: { run: x, needs: { a: success, b: done }, foreach: [1, 2, 3], max_parallel: 1, env: { I: "${{ item }}" } }
-  d: { run: "true", needs: { c: always, a: failure }, workspace: folder, workdir: sub, description: text }
+  d: { run: "true", needs: { c: always, a: done }, workspace: folder, workdir: sub, description: text }
 "#;
 const JSON: &str =
     r#"{"version": 1, "items": {"a": {"run": ["true"]}, "b": {"run": "x", "needs": {"a": "done"}}}}"#;
