@@ -5,11 +5,15 @@
 //! went wrong is in `api_error_status`, `terminal_reason` and `errors`. It is
 //! done only when no permission was denied. Without such a line, standard error
 //! says why it did not begin, or it was stopped in the middle.
+//!
+//! `modelUsage` and `total_cost_usd` are sums over the process, or in newer
+//! versions (2.1.330, not 2.1.197) over the whole conversation, also after it
+//! was taken up again. These have `model_usage_since_last_result`, which counts.
 
 use std::time::Duration;
 
 use mnemosyne_core::work::report::ModelUsage;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::event::{Fields, tokens};
 use super::reader::{End, Events, Progress};
@@ -44,6 +48,8 @@ pub(super) struct Claude {
     retrying: Option<(u64, String)>,
     /// When the account's limit ends, in seconds since the Unix epoch, where it has been reached.
     limit_ends_at: Option<u64>,
+    /// What the results so far say was used since the one before.
+    since: ModelUsage,
     result: Option<Outcome>,
 }
 
@@ -77,7 +83,7 @@ impl Events for Claude {
                 let rejected = event.word("rate_limit_info.status") == "rejected";
                 self.limit_ends_at = rejected.then(|| event.count("rate_limit_info.resetsAt"));
             }
-            ("result", _) => self.result = Some(Outcome::read(event)),
+            ("result", _) => self.result(event),
             _ => {}
         }
     }
@@ -107,6 +113,16 @@ impl Events for Claude {
 }
 
 impl Claude {
+    fn result(&mut self, event: &Value) {
+        let mut result = Outcome::read(event);
+        if let Some(since) = event.at("model_usage_since_last_result").and_then(Value::as_object) {
+            self.since.add(&of_models(since));
+            let turns = result.usage.map_or(0, |usage| usage.turns);
+            result.usage = Some(ModelUsage { turns, ..self.since.clone() });
+        }
+        self.result = Some(result);
+    }
+
     fn assistant(&mut self, event: &Value) {
         let is_main = event.text("parent_tool_use_id").is_none();
         let Some(message) = event.at("message") else { return };
@@ -241,22 +257,30 @@ impl Outcome {
 
 /// What all models used, helpers included; `usage` is that of the main one alone.
 fn usage_of(event: &Value) -> Option<ModelUsage> {
-    let mut total = ModelUsage::default();
+    let models = event.at("modelUsage").and_then(Value::as_object).filter(|models| !models.is_empty());
+    let mut total = match models {
+        Some(models) => of_models(models),
+        None => tokens(event.at("usage")?, USAGE),
+    };
+    total.cost_microusd = event.microusd("total_cost_usd");
+    total.turns = u32::try_from(event.count("num_turns")).unwrap_or(u32::MAX);
+    Some(total)
+}
+
+/// What models used, by their names; the one that wrote most gives its own.
+fn of_models(models: &Map<String, Value>) -> ModelUsage {
+    let mut total = ModelUsage { cost_microusd: models.is_empty().then_some(0), ..ModelUsage::default() };
     let mut most = None;
-    for (model, used) in event.at("modelUsage").and_then(Value::as_object).into_iter().flatten() {
-        let used = tokens(used, MODEL_USAGE);
+    for (model, told) in models {
+        let mut used = tokens(told, MODEL_USAGE);
+        used.cost_microusd = told.microusd("costUSD");
         if most.is_none_or(|most| used.output_tokens > most) {
             most = Some(used.output_tokens);
             total.model = Some(text::label(model).into());
         }
         total.add(&used);
     }
-    if most.is_none() {
-        total = tokens(event.at("usage")?, USAGE);
-    }
-    total.cost_microusd = event.microusd("total_cost_usd");
-    total.turns = u32::try_from(event.count("num_turns")).unwrap_or(u32::MAX);
-    Some(total)
+    total
 }
 
 /// The words that the program itself has for an error of the provider.

@@ -142,13 +142,14 @@ impl Events for Codex {
     }
 }
 
-/// Its tokens read contain those that came from a cache.
+/// Its tokens read contain those that came from a cache and those that were put into one.
 fn usage(usage: &Value) -> ModelUsage {
-    let cached = usage.count("cached_input_tokens");
+    let (read, written) = (usage.count("cached_input_tokens"), usage.count("cache_write_input_tokens"));
     ModelUsage {
-        input_tokens: usage.count("input_tokens").saturating_sub(cached),
+        input_tokens: usage.count("input_tokens").saturating_sub(read).saturating_sub(written),
         output_tokens: usage.count("output_tokens"),
-        cache_read_tokens: cached,
+        cache_read_tokens: read,
+        cache_write_tokens: written,
         ..ModelUsage::default()
     }
 }

@@ -55,7 +55,8 @@ pub(super) fn all_tokens(usage: &ModelUsage) -> u64 {
 pub(super) fn since(whole: ModelUsage, before: &ModelUsage) -> ModelUsage {
     let less = whole.input_tokens < before.input_tokens
         || whole.output_tokens < before.output_tokens
-        || whole.cache_read_tokens < before.cache_read_tokens;
+        || whole.cache_read_tokens < before.cache_read_tokens
+        || whole.cache_write_tokens < before.cache_write_tokens;
     if less {
         return whole;
     }
@@ -63,6 +64,7 @@ pub(super) fn since(whole: ModelUsage, before: &ModelUsage) -> ModelUsage {
         input_tokens: whole.input_tokens - before.input_tokens,
         output_tokens: whole.output_tokens - before.output_tokens,
         cache_read_tokens: whole.cache_read_tokens - before.cache_read_tokens,
+        cache_write_tokens: whole.cache_write_tokens - before.cache_write_tokens,
         ..whole
     }
 }

@@ -46,6 +46,32 @@ fn success_has_an_answer_a_session_and_what_it_used() {
 }
 
 #[test]
+fn after_a_resume_what_earlier_turns_used_and_cost_is_not_told_again() {
+    // Two results of one process, each with the sums over the conversation that was taken up.
+    let last = |whole: u64, latest: u64| {
+        result(&format!(
+            r#""subtype":"success","is_error":false,"num_turns":1,"result":"yes","total_cost_usd":0.000{whole},"usage":{{"input_tokens":{latest},"output_tokens":8}},"modelUsage":{{"claude-opus-5-5":{{"inputTokens":{whole},"outputTokens":16,"costUSD":0.000{whole}}}}},"model_usage_since_last_result":{{"claude-opus-5-5":{{"inputTokens":{latest},"outputTokens":8,"cacheReadInputTokens":3,"cacheCreationInputTokens":2,"costUSD":0.000{latest}}}}},"permission_denials":[]"#
+        ))
+    };
+    let used = end(&[INIT, SAYS, &last(668, 334)], Exited(0), "").usage;
+    assert_eq!((used.input_tokens, used.output_tokens, used.cost_microusd), (334, 8, Some(334)));
+    assert_eq!((used.cache_read_tokens, used.cache_write_tokens, used.turns), (3, 2, 1));
+    assert_eq!(used.model.as_deref(), Some("claude-opus-5-5"));
+    let used = end(&[INIT, SAYS, &last(668, 334), &last(779, 111)], Exited(0), "").usage;
+    assert_eq!((used.input_tokens, used.output_tokens, used.cost_microusd), (445, 16, Some(445)));
+    assert_eq!(used.turns, 1);
+}
+
+#[test]
+fn a_turn_after_a_resume_that_asked_no_model_used_nothing() {
+    let last = result(
+        r#""subtype":"success","is_error":true,"result":"API Error","total_cost_usd":0.5,"num_turns":1,"modelUsage":{"m":{"inputTokens":9,"outputTokens":9,"costUSD":0.5}},"model_usage_since_last_result":{}"#,
+    );
+    let used = end(&[INIT, &last], Exited(1), "").usage;
+    assert_eq!((used.input_tokens, used.output_tokens, used.cost_microusd), (0, 0, Some(0)));
+}
+
+#[test]
 fn an_error_of_the_provider_is_called_a_success_and_is_none() {
     let of_status = |status: &str| {
         let words = format!(

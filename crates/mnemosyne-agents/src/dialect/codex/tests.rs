@@ -53,6 +53,20 @@ fn after_a_resume_the_usage_of_earlier_turns_is_taken_off() {
 }
 
 #[test]
+fn tokens_put_into_a_cache_are_told_apart_too() {
+    let whole = r#"{"type":"turn.completed","usage":{"input_tokens":100,"cached_input_tokens":20,"cache_write_input_tokens":30,"output_tokens":9,"reasoning_output_tokens":4}}"#;
+    let used = end(&[STARTED, WORKED, whole], Exited(0), "").usage;
+    assert_eq!((used.input_tokens, used.cache_read_tokens, used.cache_write_tokens), (50, 20, 30));
+    assert_eq!(used.output_tokens, 9, "what it thinks is among them");
+    let mut reader = Reader::new(Dialect::Codex, Before { usage: used });
+    let next = whole.replace("100", "250").replace("20,", "80,").replace("30,", "70,").replace("9,", "12,");
+    reader.feed([STARTED, WORKED, &next, ""].join("\n").as_bytes());
+    let used = reader.conclude(&End { status: Some(Exited(0)), stderr: b"", at_ms: 0 }).usage;
+    assert_eq!((used.input_tokens, used.cache_read_tokens, used.cache_write_tokens), (50, 60, 40));
+    assert_eq!(used.output_tokens, 3);
+}
+
+#[test]
 fn errors_before_a_success_are_no_failure() {
     let retried =
         r#"{"type":"error","message":"Reconnecting... 1/5 (unexpected status 429 Too Many Requests)"}"#;
