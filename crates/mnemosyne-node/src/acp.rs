@@ -155,7 +155,11 @@ impl ProcessRunner {
         let agent = self.agent_talked_to(order).cloned().unwrap_or_default();
         Ok(Opening {
             cwd: spec.cwd.to_string_lossy().into_owned(),
-            resume: resume.map(|session| Resume { session, prompt: format!("{GOING_ON}{prompt}") }),
+            resume: resume.map(|session| Resume {
+                session,
+                prompt: format!("{GOING_ON}{prompt}"),
+                cost_microusd: order.resume_used.cost_microusd.unwrap_or(0),
+            }),
             prompt,
             context: None,
             auth_method: agent.auth_method,

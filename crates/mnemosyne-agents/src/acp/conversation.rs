@@ -17,7 +17,7 @@ use super::failure::{shown, verdict_of, wants_login, words_of};
 use super::permission::{Decision, PermissionPolicy, PermissionRequest};
 use super::request::{self, Ask};
 use super::turn::Turn;
-use super::update::{Update, text_of};
+use super::update::{Update, model_of, text_of};
 use super::wire::{Message, RpcError, RpcId};
 use super::{MALFORMED_MAX, PERMISSIONS_OPEN_MAX};
 use crate::conclusion::{Conclusion, Verdict};
@@ -51,6 +51,8 @@ pub struct Resume {
     pub session: String,
     /// What the agent is to do in it, in place of the prompt that it has had already.
     pub prompt: String,
+    /// What its earlier turns have cost, in millionths of a US dollar, as far as it is known.
+    pub cost_microusd: u64,
 }
 
 /// Something to do.
@@ -316,7 +318,10 @@ impl Conversation {
     }
 
     fn begin(&mut self, session: String, reply: &Value) {
-        self.model = text_of(&reply["models"]["currentModelId"], 200);
+        self.model = model_of(reply);
+        if let Some(resume) = self.opening.resume.as_ref().filter(|resume| resume.session == session) {
+            self.turn.take_up(resume.cost_microusd);
+        }
         self.session = Some(session);
     }
 

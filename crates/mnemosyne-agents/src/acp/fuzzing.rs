@@ -20,7 +20,7 @@ pub fn hear_anything(bytes: &[u8]) {
     let opening = || Opening {
         cwd: "/work".to_owned(),
         prompt: "do it".to_owned(),
-        resume: Some(Resume { session: "old".to_owned(), prompt: "go on".to_owned() }),
+        resume: Some(Resume { session: "old".to_owned(), prompt: "go on".to_owned(), cost_microusd: 7 }),
         permissions: policy,
         ..Opening::default()
     };

@@ -113,7 +113,7 @@ fn opening() -> Opening {
 }
 
 fn resume(session: &str) -> Resume {
-    Resume { session: session.into(), prompt: "go on".into() }
+    Resume { session: session.into(), prompt: "go on".into(), cost_microusd: 1_832 }
 }
 
 fn with_policy(permissions: PermissionPolicy) -> Opening {
@@ -181,6 +181,22 @@ fn a_session_is_taken_up_and_its_history_is_not_the_answer() {
     let conclusion = scene.end("end_turn");
     assert_eq!((conclusion.answer, conclusion.session.as_deref()), (None, Some("s1")));
     assert_eq!(conclusion.usage.cost_microusd, Some(250_000));
+}
+
+#[test]
+fn a_session_that_was_taken_up_is_charged_for_what_it_cost_since() {
+    let cost = |loads: bool| {
+        let wanted = resume(if loads { "s1" } else { "old" });
+        let mut scene = Scene::new(Opening { resume: Some(wanted), ..opening() });
+        let hello = json!({"protocolVersion": 1, "agentCapabilities": {"loadSession": loads}});
+        scene.hear(&json!({"id": 1, "result": hello}));
+        let (id, session) = if loads { (4, json!({})) } else { (3, json!({"sessionId": "s1"})) };
+        scene.hear(&json!({"id": id, "result": session}));
+        scene.update("usage_update", json!({"used": 91, "cost": {"amount": 0.003_664, "currency": "USD"}}));
+        scene.end("end_turn").usage.cost_microusd
+    };
+    assert_eq!(cost(true), Some(1_832), "the agent sums over the session");
+    assert_eq!(cost(false), Some(3_664), "a session of its own");
 }
 
 #[test]

@@ -27,7 +27,8 @@ pub(super) struct Turn {
     has_results: bool,
     turns: u32,
     denials: Vec<String>,
-    cost_before: u64,
+    /// What the session had cost before the turn.
+    cost_before: Option<u64>,
     cost: Option<u64>,
 }
 
@@ -35,8 +36,13 @@ impl Turn {
     /// Takes what is told before the turn begins: a session that is taken up is told again.
     pub(super) fn hear_before(&mut self, update: &Update) {
         if let Update::Cost(cost) = update {
-            self.cost_before = *cost;
+            self.cost_before = Some(*cost);
         }
+    }
+
+    /// Notes that a session was taken up, and what it had cost as far as we know: not every agent tells it.
+    pub(super) fn take_up(&mut self, cost: u64) {
+        self.cost_before.get_or_insert(cost);
     }
 
     /// Takes what is told in the turn.
@@ -88,9 +94,15 @@ impl Turn {
             output_tokens: tokens("outputTokens"),
             cache_read_tokens: tokens("cachedReadTokens"),
             cache_write_tokens: tokens("cachedWriteTokens"),
-            cost_microusd: self.cost.map(|cost| cost.saturating_sub(self.cost_before)),
+            cost_microusd: self.cost.map(|cost| self.cost_since(cost)),
             turns: self.turns,
         }
+    }
+
+    /// What the turn cost. An agent that was killed may have forgotten what came before: its sum is then that of the
+    /// turn itself.
+    fn cost_since(&self, whole: u64) -> u64 {
+        whole.checked_sub(self.cost_before.unwrap_or(0)).unwrap_or(whole)
     }
 
     fn say(&mut self, text: &str, message: Option<String>) {
@@ -181,5 +193,19 @@ mod tests {
         let usage = turn.usage(Some("m"), &json!({"usage": {"inputTokens": 5, "outputTokens": "many"}}));
         assert_eq!((usage.cost_microusd, usage.input_tokens, usage.output_tokens), (Some(300), 5, 0));
         assert_eq!(Turn::default().usage(None, &Value::Null), ModelUsage::default());
+    }
+
+    #[test]
+    fn what_a_session_that_was_taken_up_has_cost_is_known_from_the_agent_or_from_us() {
+        let cost = |told: Option<u64>, known: u64, whole: u64| {
+            let mut turn = Turn::default();
+            told.iter().for_each(|cost| turn.hear_before(&Update::Cost(*cost)));
+            turn.take_up(known);
+            turn.hear(Update::Cost(whole));
+            turn.usage(None, &Value::Null).cost_microusd
+        };
+        assert_eq!(cost(None, 3_664, 5_496), Some(1_832), "the agent says nothing before the turn");
+        assert_eq!(cost(Some(200), 3_664, 5_496), Some(5_296), "the agent knows better");
+        assert_eq!(cost(None, 3_664, 1_832), Some(1_832), "it has forgotten what came before");
     }
 }

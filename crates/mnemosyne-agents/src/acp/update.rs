@@ -56,6 +56,14 @@ pub(super) fn text_of(value: &Value, chars_max: usize) -> Option<String> {
     Some(text.chars().take(chars_max).collect())
 }
 
+/// The model of a session that was begun or taken up: it stands in its settings, or where it stood before there were any.
+pub(super) fn model_of(reply: &Value) -> Option<String> {
+    let settings = reply["configOptions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let setting = settings.iter().find(|setting| setting["category"] == "model");
+    let model = setting.map_or(&reply["models"]["currentModelId"], |setting| &setting["currentValue"]);
+    text_of(model, 200)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -85,5 +93,17 @@ mod tests {
         }
         let image = json!({"update": {"sessionUpdate": "agent_message_chunk", "content": {"type": "image"}}});
         assert_eq!(Update::read(&image), Update::Said { text: String::new(), message: None });
+    }
+
+    #[test]
+    fn the_model_stands_in_the_settings_or_where_it_stood_before() {
+        let settings = json!([
+            {"id": "mode", "category": "mode", "type": "select", "currentValue": "build"},
+            {"id": "model", "category": "model", "type": "select", "currentValue": "tiny/tiny"},
+        ]);
+        assert_eq!(model_of(&json!({"configOptions": settings})).as_deref(), Some("tiny/tiny"));
+        assert_eq!(model_of(&json!({"models": {"currentModelId": "m"}})).as_deref(), Some("m"));
+        assert_eq!(model_of(&json!({"configOptions": [{"category": 1}, 2], "models": "?"})), None);
+        assert_eq!(model_of(&Value::Null), None);
     }
 }

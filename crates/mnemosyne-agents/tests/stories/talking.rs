@@ -249,7 +249,7 @@ fn a_session_survives_the_death_of_its_agent() {
     let mut again = talkative(&["say:one", "crash-once:crashed", "say:two"]);
     again.spec.cwd.clone_from(&attempt.work);
     let identity = again.launch();
-    let resume = Resume { session: session.clone(), prompt: "go on".into() };
+    let resume = Resume { session: session.clone(), prompt: "go on".into(), ..Resume::default() };
     let resume = Opening { resume: Some(resume), ..opening(&attempt) };
     let conclusion = talk(&again, &identity, resume);
     assert_eq!(conclusion.verdict, Verdict::Done);
