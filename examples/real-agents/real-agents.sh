@@ -229,13 +229,13 @@ asked() {
 # story: starts a turn of some seconds, and waits until the model is at it and the conversation is on the disk. RUN is
 # its run, AGENT the agent's process.
 story() {
-  local before session
+  local before session home=$DIR/home
   before=$(asked)
   RUN=$(submit story.yaml)
   until [ "$(asked)" -gt "$before" ]; do sleep 0.2; done
   AGENT=$(pgrep -n -f -- '^claude .*--(session-id|resume) ')
   session=$(ps -o args= -p "$AGENT" | grep -o '[0-9a-f-]\{36\}')
-  until ls "$DIR"/home/.claude/projects/*/"$session".jsonl > /dev/null 2>&1; do sleep 0.2; done
+  until ls "$home"/.claude/projects/*/"$session".jsonl > /dev/null 2>&1; do sleep 0.2; done
   ps -o pid,ppid,etime,args -p "$AGENT"
 }
 
