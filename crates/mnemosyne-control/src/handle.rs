@@ -10,6 +10,7 @@ use mnemosyne_core::reply::{Refusal, Reply};
 use mnemosyne_core::view::{ItemDetail, ItemFilter, ItemView, RunView, StatusView};
 use mnemosyne_core::why::Why;
 use mnemosyne_core::work::learn::{Skill, TrackRecord};
+use mnemosyne_core::work::payload::Payload;
 use thiserror::Error;
 
 use crate::client::Connection;
@@ -214,6 +215,17 @@ impl Handle {
     /// As [`Handle::call`].
     pub async fn blob(&self, hash: [u8; 32]) -> Result<Vec<u8>, CallError> {
         ask!(self, Request::Blob(hash), Blob)
+    }
+
+    /// The bytes of a payload.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn bytes(&self, payload: &Payload) -> Result<Vec<u8>, CallError> {
+        match payload {
+            Payload::Inline(bytes) => Ok(bytes.to_vec()),
+            Payload::Blob(blob) => self.blob(blob.hash).await,
+        }
     }
 
     /// Ends the node.

@@ -6,6 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use mnemosyne_core::view::Order;
 
+use crate::builtin::BuiltinRunner;
 use crate::context::{is_used_up, recorded};
 use crate::definition::AgentDefinition;
 use crate::desk::Desk;
@@ -23,6 +24,7 @@ pub(crate) struct ByKind {
     options: Arc<ProcessOptions>,
     processes: ProcessRunner,
     http: HttpRunner,
+    builtin: BuiltinRunner,
     payloads: Payloads,
     outputs: Arc<dyn OutputsBefore>,
     planner: Planner,
@@ -48,7 +50,8 @@ impl ByKind {
         );
         Self {
             planner,
-            http: HttpRunner::new(Arc::clone(&options), payloads.clone(), Arc::clone(&outputs)),
+            http: HttpRunner::new(processes.clone()),
+            builtin: BuiltinRunner::new(processes.clone()),
             processes,
             options,
             payloads,
@@ -72,6 +75,10 @@ impl ByKind {
             Some(AgentDefinition::Http(agent)) if !self.has_shim(&order) => {
                 let folder = self.processes.folder_of(&order);
                 self.http.run(agent.clone(), order, folder, stop, report)
+            }
+            Some(AgentDefinition::Builtin(agent)) if !self.has_shim(&order) => {
+                let folder = self.processes.folder_of(&order);
+                self.builtin.run(agent.clone(), order, folder, stop, report)
             }
             _ => self.processes.run(order, stop, report),
         }

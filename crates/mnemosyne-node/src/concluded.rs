@@ -72,7 +72,7 @@ impl ProcessRunner {
     fn agent_of(&self, order: &Order) -> Option<&CliAgent> {
         match self.options.agents.get(order.agent.as_deref()?)? {
             AgentDefinition::Cli(agent) => Some(agent),
-            AgentDefinition::Http(_) | AgentDefinition::Acp(_) => None,
+            AgentDefinition::Http(_) | AgentDefinition::Acp(_) | AgentDefinition::Builtin(_) => None,
         }
     }
 
@@ -101,7 +101,8 @@ impl ProcessRunner {
         let (false, Some(answer)) = (written, &conclusion.answer) else {
             return self.collect(order, dir);
         };
-        let read = outputs::of(order, answer, &self.payloads, self.options.outputs_bytes_max);
+        let given = outputs::Given { words: answer, value: None };
+        let read = outputs::of(order, given, &self.payloads, self.options.outputs_bytes_max);
         read.or_else(|error| match passing(&error) {
             Some(error) => Err(error),
             None => Ok(AttemptResult::Failed { fault: Fault::Outputs, message: in_full(&error).into() }),

@@ -5,6 +5,8 @@ use mnemosyne_core::config::elements::Dialect;
 use mnemosyne_core::view::Order;
 use std::collections::BTreeMap;
 
+use crate::builtin::BuiltinAgent;
+
 /// The definition of an agent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AgentDefinition {
@@ -14,6 +16,8 @@ pub enum AgentDefinition {
     Http(HttpAgent),
     /// A program that is talked to.
     Acp(AcpAgent),
+    /// A closure of the program in which the node runs.
+    Builtin(BuiltinAgent),
 }
 
 /// An agent of kind `http`: an endpoint that speaks OpenAI chat completions.

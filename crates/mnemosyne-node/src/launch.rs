@@ -91,22 +91,7 @@ pub(crate) fn prepare(
     context: &RunContext,
     around: &Surroundings<'_>,
 ) -> Result<LaunchSpec, LaunchError> {
-    let io = |what| move |source| LaunchError::Io { what, source };
-    let folder =
-        item_folder(around.items, &order.item.run.to_string(), &order.name).map_err(io("the item's folder"))?;
-    let artifacts = folder.join(ARTIFACTS_DIR);
-    std::fs::create_dir_all(&artifacts).map_err(io("the artifacts folder"))?;
-    let workdir = task.workdir.as_deref();
-    let cwd = match (around.worktree, task.workspace) {
-        // Never in the checkout of the plan.
-        (Some(worktree), _) => worktree.workdir(workdir)?,
-        (None, Workspace::Folder) => workdir.map_or(folder.clone(), |workdir| folder.join(workdir)),
-        (None, _) => {
-            let base = PathBuf::from(&context.base_dir);
-            workdir.map_or(base.clone(), |workdir| base.join(workdir))
-        }
-    };
-
+    let Place { cwd, artifacts } = place(order, task, context, around.items, around.worktree)?;
     let called = command(order, task, around)?;
     let mut spec = LaunchSpec::new(called.argv, cwd, cookie(around.dir));
     spec.stdin = called.stdin;
@@ -114,9 +99,7 @@ pub(crate) fn prepare(
         acp::arrange(&mut spec, order, prompt);
     }
     spec.env = environment(around.parent_env.iter().cloned(), &called.env_allow);
-    for (name, value) in context.env.iter().chain(&task.env) {
-        spec.env.insert(name.clone(), expand(value, around.outputs, "env")?);
-    }
+    spec.env.extend(planned_env(task, context, around.outputs)?);
     spec.env.extend(identity(order, around, &artifacts));
     spec.env.extend(around.worktree.into_iter().flat_map(of_worktree));
     spec.grace_ms = order.policy.grace.as_millis();
@@ -125,6 +108,50 @@ pub(crate) fn prepare(
     // The core enforces the run timeout while a node lives; the shim does when none does.
     spec.run_limit_ms = order.policy.timeouts.run.map(|limit| limit.as_millis().saturating_add(5_000));
     Ok(spec)
+}
+
+/// Where an attempt works.
+pub(crate) struct Place {
+    /// The folder it works in.
+    pub(crate) cwd: PathBuf,
+    /// The folder for what is to be kept.
+    pub(crate) artifacts: PathBuf,
+}
+
+/// Makes the item's folders, and says where its attempt works.
+pub(crate) fn place(
+    order: &Order,
+    task: &TaskSpec,
+    context: &RunContext,
+    items: &Path,
+    worktree: Option<&Worktree>,
+) -> Result<Place, LaunchError> {
+    let io = |what| move |source| LaunchError::Io { what, source };
+    let folder =
+        item_folder(items, &order.item.run.to_string(), &order.name).map_err(io("the item's folder"))?;
+    let artifacts = folder.join(ARTIFACTS_DIR);
+    std::fs::create_dir_all(&artifacts).map_err(io("the artifacts folder"))?;
+    let workdir = task.workdir.as_deref();
+    let cwd = match (worktree, task.workspace) {
+        // Never in the checkout of the plan.
+        (Some(worktree), _) => worktree.workdir(workdir)?,
+        (None, Workspace::Folder) => workdir.map_or(folder.clone(), |workdir| folder.join(workdir)),
+        (None, _) => {
+            let base = PathBuf::from(&context.base_dir);
+            workdir.map_or(base.clone(), |workdir| base.join(workdir))
+        }
+    };
+    Ok(Place { cwd, artifacts })
+}
+
+/// The environment that the plan gives an item, with the outputs of items before put into it.
+pub(crate) fn planned_env(
+    task: &TaskSpec,
+    context: &RunContext,
+    outputs: &BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, String>, LaunchError> {
+    let planned = context.env.iter().chain(&task.env);
+    planned.map(|(name, value)| Ok((name.clone(), expand(value, outputs, "env")?))).collect()
 }
 
 /// What is called, and how.
@@ -165,7 +192,9 @@ fn command(order: &Order, task: &TaskSpec, around: &Surroundings<'_>) -> Result<
                     let (argv, stdin) = call(agent, &prompt, order, around.dir)?;
                     Ok(Called { argv, stdin, env_allow: agent.env_allow.clone(), prompt: None })
                 }
-                AgentDefinition::Http(_) => Err(LaunchError::NotAProgram(name.to_owned())),
+                AgentDefinition::Http(_) | AgentDefinition::Builtin(_) => {
+                    Err(LaunchError::NotAProgram(name.to_owned()))
+                }
                 AgentDefinition::Acp(agent) => Ok(Called {
                     env_allow: agent.env_allow.clone(),
                     prompt: Some(prompt),
@@ -239,7 +268,12 @@ fn fill(template: &str, values: &[(&str, &str)]) -> String {
     filled + rest
 }
 
-fn expand(text: &str, outputs: &BTreeMap<String, Value>, place: &'static str) -> Result<String, LaunchError> {
+/// A text of the plan, with the outputs of items before put into it.
+pub(crate) fn expand(
+    text: &str,
+    outputs: &BTreeMap<String, Value>,
+    place: &'static str,
+) -> Result<String, LaunchError> {
     expand_outputs(text, &|name| outputs.get(name))
         .map_err(|error| LaunchError::Template { place, problem: error.to_string() })
 }

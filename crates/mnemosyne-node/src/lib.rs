@@ -15,17 +15,20 @@
 
 mod acp;
 mod answers;
+mod builtin;
 mod by_kind;
 mod clock;
 mod concluded;
 mod context;
 mod definition;
 mod desk;
+pub mod embed;
 mod endpoint;
 mod executor;
 mod expand;
 mod fault;
 mod http;
+mod in_process;
 mod info;
 mod janitor;
 mod launch;
@@ -39,12 +42,17 @@ mod review;
 mod room;
 mod runner;
 mod schema;
+mod setup;
 mod stores;
 mod ticker;
+mod trial;
 mod viewer;
 mod worktrees;
 mod worth;
 
+pub use mnemosyne_agents::Verdict;
+
+pub use builtin::{BuiltinAgent, BuiltinAnswer, BuiltinAttempt, BuiltinError, Cancellation, LogLines};
 pub use context::ContextOptions;
 pub use definition::{AcpAgent, AgentDefinition, CliAgent, HttpAgent, PromptBy};
 pub use expand::Planner;
@@ -53,6 +61,8 @@ pub use node::{Node, NodeError, Options, Part, Work};
 pub use process::{ProcessOptions, ProcessRunner};
 pub use runner::{Ended, Report, Runner, Stop, StopKind};
 pub use schema::check_outputs_schema;
+pub use setup::{Program, slots, store_options};
 pub use stores::{OnFatal, Stores, StoresError, StoresOptions};
+pub use trial::{Trial, TrialError, Tried};
 pub use viewer::Viewer;
 pub use worktrees::{KeptWorktree, kept_worktrees};

@@ -11,14 +11,24 @@ use crate::stores::{PayloadError, Payloads};
 /// Where a block of code begins and ends in an answer.
 const FENCE: &str = "```";
 
-/// The result of an attempt with this answer: its outputs are the JSON in it
-/// where the plan asks for some, and the answer as a text otherwise.
+/// What an agent has answered.
+#[derive(Clone, Copy)]
+pub(crate) struct Given<'a> {
+    /// In words.
+    pub(crate) words: &'a str,
+    /// Outputs that it gave as such; then its words are not searched for some.
+    pub(crate) value: Option<&'a Value>,
+}
+
+/// The result of an attempt with this answer: its outputs are those that were
+/// given, or else the JSON in the words where the plan asks for some, and the
+/// words as a text otherwise.
 ///
 /// # Errors
 /// When what is stored cannot be read or written.
 pub(crate) fn of(
     order: &Order,
-    answer: &str,
+    given: Given<'_>,
     payloads: &Payloads,
     bytes_max: u64,
 ) -> Result<AttemptResult, PayloadError> {
@@ -28,7 +38,7 @@ pub(crate) fn of(
         Ok(schema) => schema,
         Err(error) => return Ok(wrong(format!("the schema in the item's task cannot be read: {error}"))),
     };
-    let outputs = match outputs(answer, schema.as_ref()) {
+    let outputs = match outputs(given, schema.as_ref()) {
         Ok(None) => return Ok(AttemptResult::Succeeded { outputs: None }),
         Ok(Some(outputs)) => outputs.to_string().into_bytes(),
         Err(problem) => return Ok(wrong(format!("the answer for {} {problem}", order.name))),
@@ -39,16 +49,17 @@ pub(crate) fn of(
     Ok(AttemptResult::Succeeded { outputs: Some(payloads.put(outputs)?) })
 }
 
-fn outputs(answer: &str, schema: Option<&Value>) -> Result<Option<Value>, String> {
-    let as_text = || json!({ "answer": answer });
+fn outputs(given: Given<'_>, schema: Option<&Value>) -> Result<Option<Value>, String> {
+    let as_text = || json!({ "answer": given.words });
+    let found = || given.value.cloned().or_else(|| json_in(given.words));
     let schema = match schema {
-        None => return Ok(Some(as_text())),
+        None => return Ok(Some(given.value.cloned().unwrap_or_else(as_text))),
         // `outputs: false` says that there are none.
         Some(Value::Bool(false)) => return Ok(None),
-        Some(Value::Bool(true)) => return Ok(Some(json_in(answer).unwrap_or_else(as_text))),
+        Some(Value::Bool(true)) => return Ok(Some(found().unwrap_or_else(as_text))),
         Some(schema) => schema,
     };
-    let Some(value) = json_in(answer) else {
+    let Some(value) = found() else {
         return Err("has no JSON in it, and its plan asks for some; \
                     let the prompt ask for nothing but JSON, or for a ```json block"
             .to_owned());
@@ -106,6 +117,7 @@ mod tests {
 
     #[test]
     fn the_schema_decides_what_an_answer_is_taken_for() {
+        let outputs = |words, schema| outputs(Given { words, value: None }, schema);
         assert_eq!(outputs("hi", None), Ok(Some(json!({ "answer": "hi" }))));
         assert_eq!(outputs("{\"a\": 1}", None), Ok(Some(json!({ "answer": "{\"a\": 1}" }))));
         assert_eq!(outputs("hi", Some(&json!(false))), Ok(None));
@@ -116,5 +128,17 @@ mod tests {
         assert!(refused.contains("\"a\" is a required property"), "{refused}");
         let refused = outputs("words", Some(&schema)).expect_err("no JSON");
         assert!(refused.contains("has no JSON in it"), "{refused}");
+    }
+
+    #[test]
+    fn outputs_that_were_given_go_before_those_in_words() {
+        let value = json!({ "a": 2 });
+        let given = Given { words: "{\"a\": 1}", value: Some(&value) };
+        let schema = json!({ "required": ["a"] });
+        for schema in [None, Some(&json!(true)), Some(&schema)] {
+            assert_eq!(outputs(given, schema), Ok(Some(value.clone())));
+        }
+        assert_eq!(outputs(given, Some(&json!(false))), Ok(None));
+        assert!(outputs(given, Some(&json!({ "required": ["b"] }))).is_err());
     }
 }

@@ -5,6 +5,7 @@
 //! starting afresh.
 
 mod abandon;
+pub(crate) mod prepare;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,38 +16,36 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use mnemosyne_agents::{
-    Activity, AttemptOnDisk, CollectError, Ending, Exit, ExitRecord, LaunchSpec, LeaderStatus, OutputReader,
-    ProcessTable, ShimIdentity, StopMode, Stream, Worktree, activity, collect_file, escape_control, inspect,
-    launch, request_stop, revoke, stop_and_prove_empty, sweep_cookie, wait_exit,
+    Activity, AttemptOnDisk, CollectError, Ending, Exit, ExitRecord, LeaderStatus, OutputReader, ProcessTable,
+    ShimIdentity, StopMode, Stream, activity, collect_file, escape_control, inspect, launch, request_stop,
+    revoke, stop_and_prove_empty, sweep_cookie, wait_exit,
 };
 use mnemosyne_core::id::{ItemId, NodeId};
-use mnemosyne_core::plan::outputs_read;
 use mnemosyne_core::time::Span;
 use mnemosyne_core::view::Order;
 use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault};
 use mnemosyne_core::work::payload::Payload;
-use mnemosyne_core::work::task::{RunContext, TaskSpec, Workspace};
+use mnemosyne_core::work::task::TaskSpec;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::acp::{self, Doings};
-use crate::context::{ContextOptions, told};
+use crate::context::ContextOptions;
 use crate::definition::AgentDefinition;
 use crate::desk::Desk;
 use crate::expand::Planner;
 use crate::fault::{in_full, passes, passing};
-use crate::launch::{LaunchError, OUTPUTS_FILE, Surroundings, cookie, prepare};
+use crate::launch::{OUTPUTS_FILE, cookie};
 use crate::runner::{Ended, Report, Runner, Stop, StopKind};
 use crate::schema::OutputsSchema;
-use crate::stores::{PayloadError, Payloads};
+use crate::stores::Payloads;
 use crate::worktrees::ItemTrees;
+use prepare::{Unprepared, of_payload, of_work};
 
 /// What the shim gets beyond an agent's grace before it is taken for hung.
 const SHIM_TIME: Duration = Duration::from_secs(5);
 /// Time before the next look at an attempt that could not be looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Time before an attempt is granted again whose worktree could not be made just now.
-const LATER: Span = Span::from_secs(5);
 /// Bytes of the last output lines that are put into the record of a failure.
 const ERROR_TAIL_BYTES: usize = 400;
 
@@ -55,8 +54,8 @@ const ERROR_TAIL_BYTES: usize = 400;
 pub struct ProcessOptions {
     /// The node.
     pub node: NodeId,
-    /// A program that acts as shim when called as `PROGRAM shim DIR`.
-    pub shim: PathBuf,
+    /// A program that acts as shim when called as `PROGRAM shim DIR`; without one no process can be started.
+    pub shim: Option<PathBuf>,
     /// Folder of the attempts' folders.
     pub attempts: PathBuf,
     /// Folder of the items' folders.
@@ -254,7 +253,10 @@ impl ProcessRunner {
             Ok(spec) => spec,
             Err(result) => return Ok(over(result)),
         };
-        let (shim, dir) = (self.options.shim.clone(), dir.to_owned());
+        let Some(shim) = self.options.shim.clone() else {
+            return Ok(over(cannot_start("this node has no shim, so it runs no processes")));
+        };
+        let dir = dir.to_owned();
         let launched = tokio::task::spawn_blocking(move || launch(&shim, &dir, &spec));
         let launched = launched.await.map_err(io::Error::other)?;
         match launched {
@@ -266,74 +268,6 @@ impl ProcessRunner {
             // The disk is full, or the machine has no room for another process: that is no fault of the work.
             Err(error) => Err(error),
         }
-    }
-
-    /// What to run, or what it means that this cannot be said.
-    async fn spec(&self, order: &Order, dir: &Path) -> io::Result<Result<LaunchSpec, AttemptResult>> {
-        match self.prepared(order, dir).await {
-            // The disk is full, or a folder cannot be made: that is no fault of the work.
-            Err(Unprepared::Machine(error)) => Err(error),
-            Err(Unprepared::Work(text)) => Ok(Err(cannot_start(text))),
-            Err(Unprepared::Later(text)) => {
-                let (cause, after) = (Cause::Interrupted, Some(LATER));
-                Ok(Err(AttemptResult::Requeue { cause, message: text.into(), after }))
-            }
-            Ok(spec) => Ok(Ok(spec)),
-        }
-    }
-
-    async fn prepared(&self, order: &Order, dir: &Path) -> Result<LaunchSpec, Unprepared> {
-        let task: TaskSpec = self.payloads.decode(&order.task).map_err(|error| of_payload(&error))?;
-        let context: RunContext = self.payloads.decode(&order.context).map_err(|error| of_payload(&error))?;
-        let mut outputs = BTreeMap::new();
-        let named = outputs_read(&task, &context);
-        let before = match named.is_empty() {
-            true => Vec::new(),
-            false => self.outputs.outputs_before(order.item).await.map_err(of_work)?,
-        };
-        for (name, payload) in before.into_iter().filter(|(name, _)| named.contains(&**name)) {
-            let bytes = self.payloads.get(&payload).map_err(|error| of_payload(&error))?;
-            let value: Value = serde_json::from_slice(&bytes).map_err(of_work)?;
-            outputs.insert(name.into_string(), value);
-        }
-        let worktree = self.worktree(order, &task, &context).await?;
-        let told = |task: &str| told(order, task, &context, &self.options, &self.payloads, dir);
-        let around = Surroundings {
-            told: &told,
-            node: self.options.node,
-            dir,
-            items: &self.options.items,
-            worktree: worktree.as_ref(),
-            agents: &self.options.agents,
-            outputs: &outputs,
-            parent_env: std::env::vars_os().collect(),
-            output_head: self.options.output_head,
-            output_tail: self.options.output_tail,
-        };
-        prepare(order, &task, &context, &around).map_err(|error| match error {
-            LaunchError::Io { what, source } => {
-                Unprepared::Machine(io::Error::new(source.kind(), format!("cannot prepare {what}: {source}")))
-            }
-            LaunchError::Payload(error) => of_payload(&error),
-            error => of_work(error),
-        })
-    }
-
-    /// The worktree of the item, if its plan asks for one.
-    async fn worktree(
-        &self,
-        order: &Order,
-        task: &TaskSpec,
-        context: &RunContext,
-    ) -> Result<Option<Worktree>, Unprepared> {
-        if task.workspace != Workspace::Worktree {
-            return Ok(None);
-        }
-        let made = self.trees.make(order, context).await;
-        made.map(Some).map_err(|error| match error.is_passing() {
-            true => Unprepared::Later(format!("no worktree yet: {}", in_full(&error))),
-            false => Unprepared::Work(format!("no worktree: {}", in_full(&error))),
-        })
     }
 
     /// Waits for the end of the shim, and stops it when that is asked for.
@@ -519,24 +453,6 @@ impl Complaint {
             self.0 = text;
         }
     }
-}
-
-/// Why it cannot be said what to run.
-enum Unprepared {
-    /// Trying again would not help.
-    Work(String),
-    /// It would help later: a lock is held, or git took too long.
-    Later(String),
-    /// It would.
-    Machine(io::Error),
-}
-
-fn of_payload(error: &PayloadError) -> Unprepared {
-    passing(error).map_or_else(|| Unprepared::Work(in_full(error)), Unprepared::Machine)
-}
-
-fn of_work(problem: impl std::fmt::Display) -> Unprepared {
-    Unprepared::Work(problem.to_string())
 }
 
 /// How an attempt began.

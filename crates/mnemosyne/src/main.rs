@@ -1,7 +1,6 @@
 //! The `mnemosyne` binary: an orchestrator for fleets of AI agents that never loses work.
 
 mod access;
-mod agents;
 mod cli;
 mod commands;
 mod examples;
@@ -11,7 +10,6 @@ mod items;
 mod log_output;
 mod output;
 mod plan_file;
-mod planner;
 mod progress;
 mod prompt;
 mod protocol;

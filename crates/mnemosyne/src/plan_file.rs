@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::output::say;
 use crate::prompt;
 use crate::settings::Surroundings;
-use crate::setup::offers;
+use crate::setup::program;
 
 /// Bytes of a plan that are read.
 const PLAN_BYTES_MAX: u64 = 64 * 1024 * 1024 + 1;
@@ -77,7 +77,7 @@ impl PlanArgs {
     ) -> Result<Loaded, Failure> {
         let document = self.document(&around.config.settings)?;
         let vars = self.variables(document.of_prompt)?;
-        let offers = offers(&around.config.settings);
+        let offers = program().offers(&around.config.settings);
         let agents: Vec<String> = around.config.settings.agents.keys().cloned().collect();
         let base_dir = document.base_dir.to_string_lossy().into_owned();
         let stem =

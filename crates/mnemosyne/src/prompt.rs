@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::output::say;
 use crate::protocol;
-use crate::setup::offers;
+use crate::setup::program;
 
 /// What a prompt is called in messages.
 pub(crate) const SOURCE: &str = "-p";
@@ -26,7 +26,7 @@ pub(crate) fn plan(
     if prompt.trim().is_empty() {
         return Err(Failure::usage("the prompt is empty; -p takes the text that an agent is to work on"));
     }
-    let offers = offers(settings);
+    let offers = program().offers(settings);
     let agents = match agent {
         Some(agent) => vec![named(agent, &offers)?],
         None => able(&offers)?,

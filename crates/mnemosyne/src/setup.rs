@@ -1,38 +1,25 @@
-//! From the configuration to what a node is made of.
+//! Starts a node in this process, which it must not outlive when something of it breaks.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use mnemosyne_agents::pool::is_supervised;
-use mnemosyne_core::config::Settings;
-use mnemosyne_core::config::elements::LoadBalancingWord;
-use mnemosyne_core::id::NodeId;
-use mnemosyne_core::limits::Limits;
-use mnemosyne_core::node::{AgentFacts, NodeFacts};
-use mnemosyne_core::plan::{NodeOffer, Offers};
-use mnemosyne_core::role::AgentRole;
-use mnemosyne_core::settings::{LoadBalancingStrategy, Settings as Replicated};
-use mnemosyne_node::{ContextOptions, Node, Options, Part, ProcessOptions, Stores, StoresOptions, Work};
+use mnemosyne_node::{Node, Part, Program, Stores, store_options};
 use mnemosyne_persistence::LogError;
 
-use crate::agents::definitions;
 use crate::failure::{Exit, Failure};
-use crate::planner::planner;
 use crate::settings::Surroundings;
 
-/// The node of a data directory that belongs to no cluster yet. A node that
-/// joins a cluster gets its id from the log.
-const FIRST_NODE: NodeId = NodeId(1);
-/// Bytes an item's outputs may have.
-const OUTPUTS_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// What this program brings in: the shim that it is itself, under a name that
+/// holds even after an upgrade has replaced its file.
+pub(crate) fn program() -> Program {
+    Program { shim: Some(PathBuf::from("/proc/self/exe")), ..Program::default() }
+}
 
 /// Opens the data directory and starts a node in this process.
 pub(crate) async fn start_node(around: &Surroundings, part: Part) -> Result<Node, Failure> {
     let settings = &around.config.settings;
-    let options = StoresOptions {
-        segment_bytes_max: settings.storage.segment_bytes.as_u64(),
-        inline_bytes_max: usize::try_from(settings.storage.inline_bytes_max.as_u64()).unwrap_or(usize::MAX),
-    };
+    let options = store_options(settings);
     let path = around.data_dir.clone();
     let opened = tokio::task::spawn_blocking(move || {
         Stores::open(
@@ -49,18 +36,7 @@ pub(crate) async fn start_node(around: &Surroundings, part: Part) -> Result<Node
     let stores = opened.await.map_err(|error| Failure::unavailable(error.to_string()))??;
     crate::signals::children_are_waited_for();
     end_on_panic();
-    let work = Work::Processes(process_options(settings, &stores));
-    let node = Node::start(Options {
-        stores,
-        node: FIRST_NODE,
-        facts: facts(settings),
-        agents_min: AgentRole::ALL.map(|role| settings.pools[role.index()].min_pool_size),
-        settings: replicated(settings),
-        part,
-        work,
-        snapshot_bytes: settings.storage.snapshot_bytes.as_u64(),
-    });
-    Ok(node.await?)
+    Ok(Node::start(program().options(settings, stores, part)).await?)
 }
 
 /// What lies on the disk that has failed.
@@ -87,89 +63,4 @@ fn end_on_panic() {
             .tell();
         std::process::exit(Exit::Unavailable as i32);
     }));
-}
-
-/// What this node can run.
-fn facts(settings: &Settings) -> NodeFacts {
-    let boxed = |(name, value): (&String, &String)| (name.as_str().into(), value.as_str().into());
-    NodeFacts {
-        slots: slots(settings),
-        labels: settings.node.labels.iter().map(boxed).collect(),
-        agents: settings
-            .agents
-            .iter()
-            .filter(|(_, agent)| agent.kind.is_run())
-            .map(|(name, agent)| AgentFacts {
-                name: name.as_str().into(),
-                capabilities: agent
-                    .capabilities
-                    .iter()
-                    .map(|(name, values)| {
-                        (name.as_str().into(), values.iter().map(|value| value.as_str().into()).collect())
-                    })
-                    .collect(),
-            })
-            .collect(),
-    }
-}
-
-/// Attempts that this node runs at the same time, by role.
-pub(crate) fn slots(settings: &Settings) -> [u32; 4] {
-    let slots = &settings.slots;
-    let asked = [slots.orchestrator, slots.optimizer, slots.reviewer, slots.executor];
-    std::array::from_fn(|role| asked[role].unwrap_or(settings.pools[role].max_pool_size))
-}
-
-/// What plans are checked against.
-pub(crate) fn offers(settings: &Settings) -> Offers {
-    Offers {
-        agents: settings.agents.iter().map(|(name, agent)| agent.offer(name)).collect(),
-        nodes: Some(vec![NodeOffer {
-            name: settings.node.name.clone().unwrap_or_else(|| "this node".to_owned()),
-            labels: settings.node.labels.clone(),
-        }]),
-    }
-}
-
-fn replicated(settings: &Settings) -> Replicated {
-    let scheduling = &settings.scheduling;
-    Replicated {
-        ageing_step: scheduling.ageing_step,
-        load_balancing: match settings.scaling.load_balancing {
-            LoadBalancingWord::SpecializationBased => LoadBalancingStrategy::SpecializationBased,
-            _ => LoadBalancingStrategy::LeastLoaded,
-        },
-        retention: scheduling.retention,
-        limits: Limits {
-            items_max: scheduling.items_max,
-            requeues_max: u16::try_from(scheduling.requeues_max).unwrap_or(u16::MAX),
-            payload_inline_max: u32::try_from(settings.storage.inline_bytes_max.as_u64()).unwrap_or(u32::MAX),
-            ..Limits::default()
-        },
-    }
-}
-
-fn context_options(settings: &Settings) -> ContextOptions {
-    let optimizer = &settings.optimizer;
-    ContextOptions {
-        tokens: optimizer.context_tokens,
-        checkpoint_tokens: optimizer.context_tokens.saturating_mul(optimizer.checkpoint_percent) / 100,
-        skills: optimizer.skills.as_ref().map(PathBuf::from),
-    }
-}
-
-fn process_options(settings: &Settings, stores: &Stores) -> ProcessOptions {
-    ProcessOptions {
-        node: FIRST_NODE,
-        // Names this very program even after an upgrade has replaced its file.
-        shim: PathBuf::from("/proc/self/exe"),
-        attempts: stores.attempts(),
-        items: stores.items(),
-        agents: definitions(settings),
-        planner: planner(settings),
-        context: context_options(settings),
-        output_head: settings.shim.output_head.as_u64(),
-        output_tail: settings.shim.output_tail.as_u64(),
-        outputs_bytes_max: OUTPUTS_BYTES_MAX,
-    }
 }

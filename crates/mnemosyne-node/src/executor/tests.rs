@@ -66,7 +66,7 @@ async fn node(dir: &Path, around: fn(Arc<dyn Runner>) -> Arc<dyn Runner>) -> Nod
     let stores = Stores::open(&dir.join("data"), &options, fatal).expect("a data directory");
     let options = ProcessOptions {
         node: NodeId(1),
-        shim: shim(),
+        shim: Some(shim()),
         attempts: stores.attempts(),
         items: stores.items(),
         agents: Default::default(),

@@ -8,50 +8,38 @@
 mod folder;
 mod question;
 
+use std::future::ready;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use mnemosyne_agents::Verdict;
-use mnemosyne_agents::chat::{ChatClient, ChatEndpoint, TimedOut, Turn};
+use mnemosyne_agents::chat::{ChatClient, ChatEndpoint, Said, TimedOut, Turn};
 use mnemosyne_core::view::Order;
-use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault};
-use mnemosyne_core::work::payload::Payload;
-use mnemosyne_core::work::report::AttemptReport;
+use mnemosyne_core::work::attempt::{AttemptResult, Fault};
 
 use crate::definition::HttpAgent;
-use crate::fault::{in_full, passing};
-use crate::outputs;
-use crate::process::{OutputsBefore, ProcessOptions};
+use crate::in_process::{Begun, Turned, conclude, interrupted, with_room};
+use crate::process::ProcessRunner;
 use crate::runner::{Ended, Report, Stop, StopKind};
-use crate::stores::{PayloadError, Payloads};
-use crate::worth::worth;
-use folder::{Begun, Folder};
-use question::{Question, Unasked};
+use folder::Folder;
+use question::Question;
 
-/// Time before what the machine had no room for is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// What the run timeout gets beyond the plan's, which the core enforces.
 const AFTER_RUN_TIMEOUT: Duration = Duration::from_secs(5);
+/// What is said of a turn that has ended with its node.
+const CUT_SHORT: &str = "the node ended while the model answered";
 
 /// Runs attempts as turns with chat endpoints.
 #[derive(Clone)]
 pub(crate) struct HttpRunner {
-    options: Arc<ProcessOptions>,
-    payloads: Payloads,
-    outputs: Arc<dyn OutputsBefore>,
+    processes: ProcessRunner,
     client: ChatClient,
 }
 
 impl HttpRunner {
-    pub(crate) fn new(
-        options: Arc<ProcessOptions>,
-        payloads: Payloads,
-        outputs: Arc<dyn OutputsBefore>,
-    ) -> Self {
-        Self { options, payloads, outputs, client: ChatClient::new() }
+    pub(crate) fn new(processes: ProcessRunner) -> Self {
+        Self { processes, client: ChatClient::new() }
     }
 
     pub(crate) fn run(
@@ -74,36 +62,28 @@ impl HttpRunner {
         mut stop: Stop,
         report: Report,
     ) -> Ended {
-        let folder = loop {
-            match folder::begin(path, order, &self.options) {
-                Ok(Begun::Fresh(folder)) => break *folder,
-                Ok(Begun::Left(turn)) => return self.conclude(order, *turn, &mut stop).await,
-                Ok(Begun::Over(result)) => return result.into(),
-                Err(error) => {
-                    tracing::warn!(%error, item = %order.item, "cannot make the attempt's folder; trying again");
-                    if ended_meanwhile(&mut stop).await {
-                        return AttemptResult::Stopped.into();
-                    }
-                }
-            }
-        };
-        let question = loop {
-            match question::prepare(agent, order, (&self.options, path), &self.payloads, &*self.outputs).await {
-                Ok(question) => break question,
-                Err(Unasked::Over(result)) => return result.into(),
-                Err(Unasked::Machine(error)) => {
-                    tracing::warn!(%error, item = %order.item, "cannot read what to ask; trying again");
-                    if ended_meanwhile(&mut stop).await {
-                        return AttemptResult::Stopped.into();
-                    }
-                }
-            }
+        let begun =
+            with_room(order, &mut stop, "make the attempt's folder", || ready(folder::begin(path, order)));
+        match begun.await {
+            Some(Begun::Fresh) => {}
+            Some(Begun::Left(turn)) => return self.conclude(order, *turn, &mut stop).await,
+            Some(Begun::Over(result)) => return result.into(),
+            None => return AttemptResult::Stopped.into(),
+        }
+        let question = with_room(order, &mut stop, "read what to ask", || {
+            question::prepare(agent, order, path, &self.processes)
+        });
+        let question = match question.await {
+            Some(Ok(question)) => question,
+            Some(Err(result)) => return result.into(),
+            None => return AttemptResult::Stopped.into(),
         };
         report.started();
+        let folder = Folder::new(path, &self.processes.options);
         match self.ask(order, question, folder, &mut stop).await {
             Ok(turn) => self.conclude(order, turn, &mut stop).await,
             // The turn ends with this process: nothing of it goes on.
-            Err(StopKind::HandOver) => interrupted("the node ended while the model answered").into(),
+            Err(StopKind::HandOver) => interrupted(CUT_SHORT).into(),
             Err(_) => AttemptResult::Stopped.into(),
         }
     }
@@ -118,7 +98,7 @@ impl HttpRunner {
     ) -> Result<Turn, StopKind> {
         let Question { mut endpoint, prompt } = question;
         set_timeouts(&mut endpoint, order);
-        let mut listener = |said: mnemosyne_agents::chat::Said<'_>| folder.hear(said);
+        let mut listener = |said: Said<'_>| folder.hear(said);
         let turn = tokio::select! {
             biased;
             // Whoever drops the turn closes its connection.
@@ -132,48 +112,11 @@ impl HttpRunner {
         Ok(turn)
     }
 
-    /// What a turn has come to; waits for room for what is to be stored of it.
     async fn conclude(&self, order: &Order, turn: Turn, stop: &mut Stop) -> Ended {
-        let turn = Arc::new(turn);
-        loop {
-            let (runner, order, turn) = (self.clone(), order.clone(), Arc::clone(&turn));
-            // Blobs are made durable first, which blocks.
-            let stored = tokio::task::spawn_blocking(move || runner.store(&order, &turn)).await;
-            let error = match stored {
-                Ok(Ok(ended)) => return ended,
-                Ok(Err(error)) => error,
-                Err(error) => return interrupted(format!("the answer cannot be stored: {error}")).into(),
-            };
-            let Some(passing) = passing(&error) else {
-                return interrupted(format!("the answer cannot be stored: {}", in_full(&error))).into();
-            };
-            tracing::warn!(error = %passing, "cannot store an answer; trying again");
-            if ended_meanwhile(stop).await {
-                // The next node finds the transcript.
-                return AttemptResult::Stopped.into();
-            }
-        }
-    }
-
-    fn store(&self, order: &Order, turn: &Turn) -> Result<Ended, PayloadError> {
-        let conclusion = &turn.conclusion;
-        let answer = conclusion.answer.as_deref().unwrap_or_default();
-        let stored: Option<Payload> = match &conclusion.answer {
-            Some(answer) => Some(self.payloads.put(answer.clone().into_bytes())?),
-            None => None,
-        };
-        let report = AttemptReport {
-            usage: conclusion.usage.clone(),
-            answer: stored,
-            transcript: Some(self.payloads.put_blob(turn.transcript.to_string().as_bytes())?),
-            ..AttemptReport::default()
-        };
-        let result = if conclusion.verdict == Verdict::Done {
-            outputs::of(order, answer, &self.payloads, self.options.outputs_bytes_max)?
-        } else {
-            too_late(order, turn).unwrap_or_else(|| worth(conclusion, order))
-        };
-        Ok(Ended { result, report: Some(Box::new(report)) })
+        let too_late = too_late(order, &turn);
+        let Turn { conclusion, transcript, .. } = turn;
+        let transcript = Some(transcript.to_string());
+        conclude(&self.processes, order, Turned { conclusion, outputs: None, transcript, too_late }, stop).await
     }
 }
 
@@ -195,16 +138,4 @@ fn too_late(order: &Order, turn: &Turn) -> Option<AttemptResult> {
         TimedOut::Connect | TimedOut::Idle => return None,
     };
     Some(AttemptResult::Failed { fault, message: turn.conclusion.message.as_str().into() })
-}
-
-/// Waits before what found no room is tried again; says whether the attempt was to end in the meantime.
-async fn ended_meanwhile(stop: &mut Stop) -> bool {
-    tokio::select! {
-        _ = stop.asked() => true,
-        () = tokio::time::sleep(TRY_AGAIN) => false,
-    }
-}
-
-fn interrupted(message: impl Into<Box<str>>) -> AttemptResult {
-    AttemptResult::Requeue { cause: Cause::Interrupted, message: message.into(), after: None }
 }

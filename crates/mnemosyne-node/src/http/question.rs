@@ -1,23 +1,18 @@
 //! From an order to what the endpoint is asked.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
 use mnemosyne_agents::chat::{ChatEndpoint, ChatTimeouts, Secret};
-use mnemosyne_core::plan::expand_outputs;
 use mnemosyne_core::text::name;
 use mnemosyne_core::view::Order;
-use mnemosyne_core::work::attempt::{AttemptResult, Fault};
-use mnemosyne_core::work::task::{Action, TaskSpec, Workspace};
-use serde_json::Value;
+use mnemosyne_core::work::attempt::AttemptResult;
+use mnemosyne_core::work::task::Workspace;
 
-use super::interrupted;
-use crate::context::told;
 use crate::definition::HttpAgent;
-use crate::fault::{in_full, passing};
-use crate::process::{OutputsBefore, ProcessOptions};
-use crate::stores::{PayloadError, Payloads};
+use crate::in_process::asked;
+use crate::process::ProcessRunner;
+use crate::process::prepare::{of_work, settled};
 use crate::worth::login;
 
 /// What is asked, and whom.
@@ -26,45 +21,27 @@ pub(super) struct Question {
     pub(super) prompt: String,
 }
 
-/// Why nothing can be asked.
-pub(super) enum Unasked {
-    /// The attempt is over.
-    Over(AttemptResult),
-    /// There is too little of something just now.
-    Machine(io::Error),
-}
-
-/// Reads what is to be asked, with the outputs of the items before put into it.
+/// Reads what is to be asked, or says what it means that nothing can be.
+///
+/// # Errors
+/// When there is too little of something just now.
 pub(super) async fn prepare(
     agent: &HttpAgent,
     order: &Order,
-    (options, dir): (&ProcessOptions, &Path),
-    payloads: &Payloads,
-    outputs: &dyn OutputsBefore,
-) -> Result<Question, Unasked> {
-    let endpoint = endpoint(agent, &|variable| std::env::var(variable).ok());
-    let endpoint = endpoint.map_err(|message| Unasked::Over(login(order, message)))?;
-    let task: TaskSpec = payloads.decode(&order.task).map_err(|error| of_payload(&error))?;
-    if task.workspace == Workspace::Worktree {
-        return Err(wrong(
-            "an endpoint works in no folder, and the item asks for a worktree; write `workspace: none`",
-        ));
-    }
-    let Action::Prompt(template) = &task.action else {
-        return Err(wrong("an endpoint is given a prompt, and the item has a command"));
+    dir: &Path,
+    processes: &ProcessRunner,
+) -> io::Result<Result<Question, AttemptResult>> {
+    let endpoint = match endpoint(agent, &|variable| std::env::var(variable).ok()) {
+        Ok(endpoint) => endpoint,
+        Err(message) => return Ok(Err(login(order, message))),
     };
-    let mut known = BTreeMap::new();
-    let before = outputs.outputs_before(order.item).await;
-    for (item, payload) in before.map_err(|error| Unasked::Over(interrupted(error)))? {
-        let bytes = payloads.get(&payload).map_err(|error| of_payload(&error))?;
-        let value: Value = serde_json::from_slice(&bytes).map_err(|error| wrong(&error.to_string()))?;
-        known.insert(item.into_string(), value);
-    }
-    let prompt = expand_outputs(template, &|item| known.get(item));
-    let prompt = prompt.map_err(|error| wrong(&format!("in prompt: {error}")))?;
-    let run = payloads.decode(&order.context).map_err(|error| of_payload(&error))?;
-    let prompt = told(order, &prompt, &run, options, payloads, dir).map_err(|error| of_payload(&error))?;
-    Ok(Question { endpoint, prompt })
+    let asked = asked(processes, order, dir, "an endpoint").await;
+    settled(asked.and_then(|asked| match asked.task.workspace {
+        Workspace::None | Workspace::Folder => Ok(Question { endpoint, prompt: asked.prompt }),
+        Workspace::Worktree => Err(of_work(
+            "an endpoint works in no folder, and the item asks for a worktree; write `workspace: none`",
+        )),
+    }))
 }
 
 /// The endpoint of an agent, with what `variable` says that the environment holds.
@@ -95,18 +72,6 @@ fn no_secret(variable: &str) -> Box<str> {
         "the environment of the node has no {variable}, which the agent needs; set it and start the node anew"
     )
     .into()
-}
-
-fn of_payload(error: &PayloadError) -> Unasked {
-    match passing(error) {
-        Some(error) => Unasked::Machine(error),
-        None => wrong(&in_full(error)),
-    }
-}
-
-/// A fault of the work: trying again would not help.
-fn wrong(problem: &str) -> Unasked {
-    Unasked::Over(AttemptResult::Failed { fault: Fault::Spawn, message: problem.into() })
 }
 
 #[cfg(test)]

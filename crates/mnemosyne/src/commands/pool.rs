@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use mnemosyne_core::agent::{AgentState, AgentView, PoolView};
 use mnemosyne_core::role::AgentRole;
+use mnemosyne_node::slots;
 use serde_json::{Value, json};
 
 use crate::cli::Globals;
@@ -10,7 +11,6 @@ use crate::examples;
 use crate::failure::{Exit, Failure};
 use crate::output::{Table, json, say};
 use crate::settings::Surroundings;
-use crate::setup;
 use crate::view::View;
 
 #[derive(Debug, Subcommand)]
@@ -70,7 +70,7 @@ pub(super) async fn pools_of(view: Option<&View>, around: &Surroundings) -> Resu
         return Ok(view.handle.pools().await?);
     }
     let settings = &around.config.settings;
-    let slots = setup::slots(settings);
+    let slots = slots(settings);
     let empty = |role: AgentRole| {
         let (min, max) = (settings.pools[role.index()].min_pool_size, slots[role.index()]);
         let (agents, done) = (Vec::new(), Default::default());

@@ -118,7 +118,7 @@ async fn show_item(handle: &Handle, item: ItemId, as_json: bool) -> Result<Exit,
     let outputs = match &detail.outputs {
         None => Value::Null,
         Some(payload) => {
-            let bytes = attempts::bytes_of(handle, payload).await?;
+            let bytes = handle.bytes(payload).await?;
             serde_json::from_slice(&bytes).map_err(|error| Failure::unavailable(format!("outputs: {error}")))?
         }
     };

@@ -29,7 +29,7 @@ pub(super) async fn measure(dir: &Path, program: &Path) -> Result<Vec<Measured>>
         let stores = stores(folder.path())?;
         let options = ProcessOptions {
             node: NodeId(1),
-            shim: std::path::absolute(program)?,
+            shim: Some(std::path::absolute(program)?),
             attempts: stores.attempts(),
             items: stores.items(),
             agents: Default::default(),

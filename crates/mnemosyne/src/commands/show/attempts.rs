@@ -3,7 +3,6 @@
 use mnemosyne_control::Handle;
 use mnemosyne_core::text::counted;
 use mnemosyne_core::view::AttemptView;
-use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::report::{AttemptReport, ModelUsage};
 use serde_json::{Value, json};
 
@@ -14,20 +13,12 @@ use crate::worktrees;
 /// Lines of an answer that are shown.
 const ANSWER_LINES_MAX: usize = 20;
 
-/// The bytes behind a payload.
-pub(crate) async fn bytes_of(handle: &Handle, payload: &Payload) -> Result<Vec<u8>, Failure> {
-    match payload {
-        Payload::Inline(bytes) => Ok(bytes.to_vec()),
-        Payload::Blob(blob) => Ok(handle.blob(blob.hash).await?),
-    }
-}
-
 /// All attempts as JSON, with the names that stay.
 pub(super) async fn history_json(handle: &Handle, history: &[AttemptView]) -> Result<Value, Failure> {
     let mut attempts = Vec::with_capacity(history.len());
     for attempt in history {
         let answer = match attempt.report.as_ref().and_then(|report| report.answer.as_ref()) {
-            Some(answer) => Some(String::from_utf8_lossy(&bytes_of(handle, answer).await?).into_owned()),
+            Some(answer) => Some(String::from_utf8_lossy(&handle.bytes(answer).await?).into_owned()),
             None => None,
         };
         let mut value = attempt_json(attempt);
@@ -113,7 +104,7 @@ pub(crate) fn in_words(usage: &ModelUsage) -> String {
 pub(super) async fn print_answer(handle: &Handle, history: &[AttemptView]) -> Result<(), Failure> {
     let report = history.last().and_then(|attempt| attempt.report.as_ref());
     let Some(answer) = report.and_then(|report| report.answer.as_ref()) else { return Ok(()) };
-    let bytes = bytes_of(handle, answer).await?;
+    let bytes = handle.bytes(answer).await?;
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().collect();
     for (number, text) in lines.iter().take(ANSWER_LINES_MAX).enumerate() {

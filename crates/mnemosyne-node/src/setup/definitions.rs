@@ -5,20 +5,25 @@ use std::collections::BTreeMap;
 use mnemosyne_agents::acp::{Budget, PermissionPolicy};
 use mnemosyne_core::config::Settings;
 use mnemosyne_core::config::elements::{AgentDefinition as Setting, AgentKind, PermissionWord, PromptPassing};
-use mnemosyne_node::{AcpAgent, AgentDefinition, CliAgent, HttpAgent, PromptBy};
 
-/// The agents that this version can run.
-pub(crate) fn definitions(settings: &Settings) -> BTreeMap<String, AgentDefinition> {
-    let defined = settings.agents.iter().filter_map(|(name, agent)| Some((name.clone(), definition(agent)?)));
-    defined.collect()
+use crate::builtin::BuiltinAgent;
+use crate::definition::{AcpAgent, AgentDefinition, CliAgent, HttpAgent, PromptBy};
+
+/// The agents that can be run, those of kind `builtin` by these closures.
+pub(super) fn definitions(
+    settings: &Settings,
+    builtin: &BTreeMap<String, BuiltinAgent>,
+) -> BTreeMap<String, AgentDefinition> {
+    let defined = settings.agents.iter();
+    defined.filter_map(|(name, agent)| Some((name.clone(), definition(agent, builtin.get(name))?))).collect()
 }
 
-fn definition(agent: &Setting) -> Option<AgentDefinition> {
+fn definition(agent: &Setting, builtin: Option<&BuiltinAgent>) -> Option<AgentDefinition> {
     match agent.kind {
         AgentKind::Cli => Some(AgentDefinition::Cli(cli(agent))),
         AgentKind::Http => Some(AgentDefinition::Http(http(agent))),
         AgentKind::Acp => Some(AgentDefinition::Acp(acp(agent))),
-        AgentKind::Builtin => None,
+        AgentKind::Builtin => builtin.cloned().map(AgentDefinition::Builtin),
     }
 }
 

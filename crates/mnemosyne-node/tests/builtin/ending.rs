@@ -1,0 +1,153 @@
+//! What becomes of agents that are stopped, and when the node ends.
+
+use std::sync::{Arc, Mutex};
+
+use mnemosyne_core::command::Target;
+use mnemosyne_core::id::FencingToken;
+use mnemosyne_core::work::attempt::{Cause, Fault, Outcome};
+use mnemosyne_core::work::state::ItemState;
+use mnemosyne_node::BuiltinAttempt;
+use tokio::sync::mpsc;
+
+use super::scene::{node, outcomes, submit, wait, wait_state};
+
+/// Says when it is dropped, and what was said before.
+struct Guard(mpsc::UnboundedSender<&'static str>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.send("dropped");
+    }
+}
+
+async fn heard(said: &mut mpsc::UnboundedReceiver<&'static str>, count: usize) -> Vec<&'static str> {
+    let mut heard = Vec::new();
+    said.recv_many(&mut heard, count).await;
+    while heard.len() < count {
+        heard.push(said.recv().await.expect("somebody says something"));
+    }
+    heard
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_cancelled_is_told_first_and_then_dropped() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let (say, mut said) = mpsc::unbounded_channel();
+    let node = node(dir.path(), move |attempt: BuiltinAttempt| {
+        let say = say.clone();
+        async move {
+            let _guard = Guard(say.clone());
+            attempt.cancellation.asked().await;
+            let _ = say.send("told");
+            if attempt.prompt.trim() == "listens" {
+                return Ok("too late".into());
+            }
+            std::future::pending().await
+        }
+    })
+    .await;
+    for prompt in ["listens", "is deaf"] {
+        let run = submit(&node, &format!("  a: {{ prompt: {prompt}, grace: 1ms }}")).await;
+        wait_state(&node, run, ItemState::Running).await;
+        node.handle().cancel(Target::Run(run), String::new()).await.expect("it is cancelled");
+        let detail = wait_state(&node, run, ItemState::Cancelled).await;
+        assert_eq!(heard(&mut said, 2).await, ["told", "dropped"], "{prompt}");
+        assert!(matches!(outcomes(&detail)[..], [Outcome::Stopped(_)]), "{:?}", outcomes(&detail));
+    }
+    node.close().await.expect("it closes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_writes_nothing_is_ended_where_the_plan_wants_that() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let node = node(dir.path(), |attempt: BuiltinAttempt| async move {
+        if attempt.number == 1 {
+            attempt.cancellation.asked().await;
+        }
+        Ok("done".into())
+    })
+    .await;
+    let run = submit(&node, "  a: { prompt: x, timeouts: { idle: 20ms } }").await;
+    let detail = wait_state(&node, run, ItemState::Succeeded).await;
+    assert_eq!(outcomes(&detail), [Outcome::Failed(Fault::IdleTimeout), Outcome::Succeeded]);
+    node.close().await.expect("it closes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_end_of_a_node_cut_short_is_repeated_under_the_same_key() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let keys: Arc<Mutex<Vec<(String, FencingToken)>>> = Arc::default();
+    let (say, mut said) = mpsc::unbounded_channel();
+    let remember = |keys: &Arc<Mutex<Vec<_>>>, attempt: &BuiltinAttempt| {
+        keys.lock().expect("no panic").push((attempt.idempotency_key.clone(), attempt.token));
+    };
+    let seen = Arc::clone(&keys);
+    let first = node(dir.path(), move |attempt: BuiltinAttempt| {
+        remember(&seen, &attempt);
+        let guard = Guard(say.clone());
+        async move {
+            let _guard = guard;
+            std::future::pending().await
+        }
+    })
+    .await;
+    let run = submit(&first, "  a: { prompt: x, retry: { max_attempts: 1 } }").await;
+    wait_state(&first, run, ItemState::Running).await;
+    first.close().await.expect("it closes");
+    assert_eq!(heard(&mut said, 1).await, ["dropped"]);
+
+    let seen = Arc::clone(&keys);
+    let second = node(dir.path(), move |attempt: BuiltinAttempt| {
+        remember(&seen, &attempt);
+        async { Ok("done".into()) }
+    })
+    .await;
+    let detail = wait_state(&second, run, ItemState::Succeeded).await;
+    assert_eq!(outcomes(&detail), [Outcome::Requeued(Cause::Interrupted), Outcome::Succeeded]);
+    let keys = keys.lock().expect("no panic").clone();
+    let [(first_key, first_token), (second_key, second_token)] = &keys[..] else { panic!("{keys:?}") };
+    assert_eq!(first_key, second_key);
+    assert!(first_token < second_token);
+    second.close().await.expect("it closes");
+}
+
+/// A node that dies leaves the record of what was done; one that was told of it in vain goes by that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_recorded_before_a_node_died_is_not_repeated() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let data = dir.path().join("data");
+    let (copied, copy) = (dir.path().join("copied"), data.clone());
+    let first = node(dir.path(), |_| std::future::pending()).await;
+    let run = submit(&first, "  a: { prompt: x }").await;
+    let detail = wait_state(&first, run, ItemState::Running).await;
+    // As a node leaves it that is killed between the end of the closure and its report.
+    copy_folder(&copy, &copied);
+    let token = detail.history[0].token;
+    first.close().await.expect("it closes");
+    let folder = copied.join("data/attempts").join(format!("{}-{token}", run.item(0)));
+    std::fs::create_dir_all(copied.join("data")).expect("it can be made");
+    let record = r#"{"done":{"words":"done before","outputs":null,"usage":{"model":null,"input_tokens":0,
+        "output_tokens":0,"cache_read_tokens":0,"cache_write_tokens":0,"cost_microusd":null,"turns":0}}}"#;
+    std::fs::write(folder.join("ended.json"), record).expect("the folder of the attempt is there");
+    let second = node(&copied, |_| async { panic!("it is not called again") }).await;
+    let detail = wait(&second, run, |detail| detail.item.state.is_terminal()).await;
+    assert_eq!(outcomes(&detail), [Outcome::Succeeded]);
+    let outputs = second.outputs(run, "a").await.expect("a is there");
+    assert_eq!(outputs, Some(serde_json::json!({ "answer": "done before" })));
+    second.close().await.expect("it closes");
+}
+
+/// Copies the data directory to `to/data`, but for what belongs to the process that holds it.
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    let to = to.join(from.file_name().expect("it has a name"));
+    std::fs::create_dir_all(&to).expect("it can be made");
+    for entry in std::fs::read_dir(from).expect("it can be read") {
+        let entry = entry.expect("it can be read");
+        let kind = entry.file_type().expect("it has one");
+        if kind.is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else if kind.is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).expect("it can be copied");
+        }
+    }
+}
