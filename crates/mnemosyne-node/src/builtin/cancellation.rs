@@ -10,7 +10,7 @@ impl Cancellation {
     /// Returns when the attempt is to end. Never returns when nobody will ask for that.
     pub async fn asked(&self) {
         if self.0.clone().wait_for(|asked| *asked).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

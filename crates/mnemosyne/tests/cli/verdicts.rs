@@ -23,7 +23,7 @@ fn question(scene: &Scene) -> String {
     let inbox = scene.json("inbox");
     assert_eq!(inbox.as_array().map(Vec::len), Some(1), "{inbox}");
     assert_eq!(text(&inbox[0]["kind"]), "review");
-    text(&inbox[0]["text"]).to_owned()
+    text(&inbox[0]["text"])
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn what_checks_leave_behind_changes_nothing() {
 fn what_changed_before_it_was_judged_goes_to_a_human() {
     let scene = Scene::new();
     let go = scene.at("go");
-    critic(&scene, &[&format!("wait-for:{}", go), APPROVE]);
+    critic(&scene, &[&format!("wait-for:{go}"), APPROVE]);
     let text = scene.read("mnemosyne.toml");
     scene.write("mnemosyne.toml", format!("{text}\n[node.slots]\nreviewer = 1\n"));
     let path = scene.at("where");
