@@ -11,6 +11,7 @@ use mnemosyne_core::work::attempt::{Cause, Outcome};
 use mnemosyne_core::work::report::ModelUsage;
 use mnemosyne_core::work::task::{RunContext, TaskSpec};
 
+use crate::definition::AgentDefinition;
 use crate::process::{ProcessOptions, ProcessRunner};
 use crate::stores::{PayloadError, Payloads};
 
@@ -95,7 +96,10 @@ pub(crate) fn told(
         return Ok(task.to_owned());
     }
     let spec: TaskSpec = payloads.decode(&order.task)?;
-    let task = asking_for_outputs(task, spec.outputs_schema.as_deref());
+    let agent = order.agent.as_deref().and_then(|name| options.agents.get(name));
+    // A closure answers with a value and not with words.
+    let in_words = !matches!(agent, Some(AgentDefinition::Builtin(_)));
+    let task = asking_for_outputs(task, spec.outputs_schema.as_deref().filter(|_| in_words));
     let assembled = context_of(order, &task, run, &options.context, &options.attempts, payloads)?;
     if assembled.text.len() > task.len()
         && let Err(error) = record(dir, &assembled.record)
