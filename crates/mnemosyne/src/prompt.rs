@@ -70,7 +70,7 @@ fn named<'a>(agent: &str, offers: &'a Offers) -> Result<&'a str, Failure> {
     match offers.agent(agent) {
         Some(AgentOffer { name, not_run: None, .. }) => Ok(name),
         Some(AgentOffer { not_run: Some(kind), .. }) => Err(Failure::usage(format!(
-            "the agent {} is of kind `{kind}`: not supported yet by this version; {}",
+            "the agent {} is of kind `{kind}`: only a program that embeds a node runs those; {}",
             name(agent),
             if offers.runnable().next().is_some() { format!("take one of {}", runnable()) } else { define() }
         ))),

@@ -97,7 +97,7 @@ impl<'a> Choice<'a> {
 
     fn refuse(&mut self, agent: &str, kind: &str, at: Location, offers: &Offers) {
         let message = format!(
-            "{} would go to the agent {}, which is of kind `{kind}`: not supported yet by this version",
+            "{} would go to the agent {}, which is of kind `{kind}`: only a program that embeds a node runs those",
             name(self.item),
             name(agent)
         );
@@ -155,7 +155,7 @@ pub(crate) fn no_agent(item: &Item, role: AgentRole, offers: Option<&Offers>) ->
     let message = match agents {
         [] => format!("the item {item_name} has a prompt and no agent"),
         [only] if only.not_run.is_some() => format!(
-            "{item_name} would go to the agent {}, which is of kind `{}`: not supported yet by this version",
+            "{item_name} would go to the agent {}, which is of kind `{}`: only a program that embeds a node runs those",
             name(&only.name),
             only.not_run.unwrap_or_default()
         ),

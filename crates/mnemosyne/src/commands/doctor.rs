@@ -208,9 +208,10 @@ fn agents(around: &Surroundings) -> Vec<Finding> {
             AgentKind::Cli if is_runnable(program) => good("agent", format!("{name}: {program}")),
             AgentKind::Cli => bad("agent", format!("{name}: the program {program:?} was not found")),
             AgentKind::Http => endpoint(name, agent),
-            kind => {
-                bad("agent", format!("{name}: kind {} is not supported yet by this version", kind.as_str()))
-            }
+            kind => bad(
+                "agent",
+                format!("{name}: only a program that embeds a node runs agents of kind {}", kind.as_str()),
+            ),
         });
     }
     findings

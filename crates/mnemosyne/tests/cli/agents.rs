@@ -145,8 +145,7 @@ fn what_this_version_cannot_run_is_refused_with_a_way_out() {
         }
         assert!(!scene.data_dir().exists());
     };
-    let unsupported =
-        "`a` would go to the agent `far`, which is of kind `builtin`: not supported yet by this version";
+    let unsupported = "`a` would go to the agent `far`, which is of kind `builtin`: only a program that embeds a node runs those";
     refused("prompt: hello, agent: far", &[unsupported, "plan.yaml:4:", "define an agent of kind `cli`"]);
     refused("prompt: hello", &["no agent is of a kind that this version runs", "plan.yaml:4:"]);
     let critic = "[agents.critic]\ncommand = [\"true\"]\nrole = \"reviewer\"\n";
