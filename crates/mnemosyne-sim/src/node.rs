@@ -1,0 +1,200 @@
+//! What the process of a node does with the log: starts as a real one starts,
+//! proposes what it is asked for, and ticks.
+
+use mnemosyne_core::command::Command;
+use mnemosyne_core::node::NodeFacts;
+use mnemosyne_core::reply::Reply;
+use mnemosyne_core::settings::Settings;
+
+use crate::cluster::Message;
+use crate::entry::{Asked, Entry, Origin};
+use crate::member::{Purpose, Stage};
+use crate::sim::{Happening, Sim};
+
+/// Time after which a command without an answer is asked for again, where it can get lost.
+const REPEAT_AFTER: u64 = 3_000;
+/// Time between two looks for a leader to forward commands to.
+const LOOK_FOR_LEADER: u64 = 50;
+/// Entries between two state hashes in the log.
+const HASH_EVERY: u64 = 16;
+/// What a disk that is slow adds to each write, at most.
+const SLOW_MILLIS: u64 = 150;
+
+impl Sim {
+    /// Asks for a command in the name of a node's process.
+    pub(crate) fn ask(&mut self, at: usize, command: Command, purpose: Purpose) {
+        let (node, life) = (self.members[at].id, self.members[at].life);
+        let can_get_lost = self.members.len() > 1;
+        let Some(running) = self.running(at) else { return };
+        running.asked += 1;
+        let number = running.asked;
+        let kept = can_get_lost.then(|| command.clone());
+        running.inbox.push(Asked { origin: Origin { node, life, number }, command });
+        let repeats = can_get_lost && !matches!(purpose, Purpose::Client(_) | Purpose::Fenced | Purpose::Other);
+        running.pending.insert(number, (purpose, kept));
+        if repeats {
+            self.queue.after(REPEAT_AFTER, Happening::Repeat(at, life, number));
+        }
+        self.flush_soon(at);
+    }
+
+    pub(crate) fn flush_soon(&mut self, at: usize) {
+        let now = self.queue.now();
+        let life = self.members[at].life;
+        let slow = if self.members[at].slow_until > now { self.timing.range(20, SLOW_MILLIS) } else { 0 };
+        let wait = slow + self.timing.range(0, 3);
+        let Some(running) = self.running(at) else { return };
+        if !std::mem::replace(&mut running.is_flush_due, true) {
+            self.queue.after(wait, Happening::Flush(at, life));
+        }
+    }
+
+    /// Proposes what has come in, or forwards it to who leads.
+    pub(crate) fn flush(&mut self, at: usize) {
+        let now = self.queue.now();
+        let (id, life) = (self.members[at].id, self.members[at].life);
+        let Some(running) = self.running(at) else { return };
+        running.is_flush_due = false;
+        if running.inbox.is_empty() {
+            return;
+        }
+        if running.leads.is_some() {
+            let mut asked = std::mem::take(&mut running.inbox);
+            let (term, applied) = (running.term, running.state.applied());
+            if running.last().1 % HASH_EVERY == 0 && applied > 0 {
+                let origin = Origin { node: id, life, number: 0 };
+                let command = Command::CheckHash { index: applied, hash: running.state.hash() };
+                asked.push(Asked { origin, command });
+            }
+            let stamp = running.clock.now(now);
+            return self.append(at, term, &Entry::new(stamp, asked));
+        }
+        let leader = running.leader.filter(|leader| *leader != id);
+        match leader.and_then(|leader| self.place_of(leader)) {
+            Some(leader) => {
+                let Some(running) = self.running(at) else { return };
+                let asked = std::mem::take(&mut running.inbox);
+                self.send(at, leader, Message::Forward(asked));
+            }
+            None => {
+                let Some(running) = self.running(at) else { return };
+                running.is_flush_due = true;
+                self.queue.after(LOOK_FOR_LEADER, Happening::Flush(at, life));
+            }
+        }
+    }
+
+    pub(crate) fn repeat(&mut self, at: usize, number: u64) {
+        let Some(running) = self.running(at) else { return };
+        let Some((purpose, command)) = running.pending.remove(&number) else { return };
+        if purpose == Purpose::Tick {
+            running.is_tick_asked = false;
+            return self.wake_later(at);
+        }
+        if let Some(command) = command {
+            self.coverage.count("command asked again");
+            self.ask(at, command, purpose);
+        }
+    }
+
+    /// A deadline may be reached.
+    pub(crate) fn wake(&mut self, at: usize) {
+        let now = self.queue.now();
+        let Some(running) = self.running(at) else { return };
+        running.wakes_at = None;
+        let Some((deadline, _)) = running.state.next_deadline().filter(|_| running.leads.is_some()) else {
+            return;
+        };
+        if running.clock.now(now) < deadline {
+            return self.wake_later(at);
+        }
+        if !std::mem::replace(&mut running.is_tick_asked, true) {
+            self.ask(at, Command::Tick, Purpose::Tick);
+        }
+    }
+
+    /// The process begins to take part: first it must know how far the log is.
+    pub(crate) fn catch_up(&mut self, at: usize) {
+        self.ask(at, Command::Tick, Purpose::CatchUp);
+    }
+
+    /// What a process does with the answer to what it has asked for.
+    pub(crate) fn resolve(&mut self, at: usize, purpose: &Purpose, reply: &Reply) {
+        let id = self.members[at].id;
+        match purpose {
+            Purpose::Client(number) => self.client_answered(*number, reply),
+            Purpose::CatchUp => {
+                let Some(running) = self.running(at) else { return };
+                // This process holds the disk, so whoever had a session here is gone.
+                match running.state.session_of(id) {
+                    Some(session) => {
+                        self.ask(at, Command::AbandonSession { node: id, session }, Purpose::Abandon);
+                    }
+                    None => self.configure(at),
+                }
+            }
+            Purpose::Abandon => self.configure(at),
+            Purpose::Configure => self.join(at),
+            Purpose::StartSession => {
+                let Some(running) = self.running(at) else { return };
+                if let Reply::Session { session, .. } = reply {
+                    running.stage = Stage::Working(*session);
+                    self.coverage.count("session started");
+                }
+            }
+            Purpose::EndSession => self.leave(at),
+            Purpose::Tick => {
+                let Some(running) = self.running(at) else { return };
+                running.is_tick_asked = false;
+                self.wake_later(at);
+            }
+            Purpose::Report(token) => {
+                let Some(running) = self.running(at) else { return };
+                running.held.remove(token);
+            }
+            Purpose::Fenced => {
+                if !matches!(reply, Reply::Refused(_)) {
+                    self.fail("Q7 (a stale report changes nothing)", format!("it was answered {reply:?}"));
+                }
+                self.coverage.count("report fenced");
+            }
+            Purpose::Other => {}
+        }
+    }
+
+    fn configure(&mut self, at: usize) {
+        let settings = Settings { retention: self.scenario.retention(), ..Settings::default() };
+        self.ask(at, Command::Configure(settings), Purpose::Configure);
+    }
+
+    /// Takes up what it holds from before, and starts its session.
+    fn join(&mut self, at: usize) {
+        let id = self.members[at].id;
+        let slots = u32::try_from(self.scenario.slots).unwrap_or(1);
+        let Some(running) = self.running(at) else { return };
+        running.stage = Stage::Joining;
+        let orders = running.state.orders_of(id);
+        for order in &orders {
+            self.take_up(at, order);
+        }
+        let facts = NodeFacts { slots: [1, 1, 1, slots], ..NodeFacts::default() };
+        self.ask(at, Command::StartSession { node: id, facts }, Purpose::StartSession);
+    }
+
+    /// The state was replaced by another member's snapshot: what is to be done is read off it again.
+    pub(crate) fn after_jump(&mut self, at: usize) {
+        let id = self.members[at].id;
+        let (state_hash, applied) = match self.running(at) {
+            Some(running) => (running.state.hash(), running.state.applied()),
+            None => return,
+        };
+        let expected = self.oracle.hash_at(applied);
+        self.check(crate::check::c8_hash::check(expected, applied, state_hash));
+        let Some(running) = self.running(at) else { return };
+        if matches!(running.stage, Stage::Joining | Stage::Working(_)) {
+            for order in running.state.orders_of(id) {
+                self.take_up(at, &order);
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What a seed stands for: sizes, rates, and a list of steps, each with its
+//! moment and dice of its own, so that leaving one out moves no other.
+
+use std::fmt;
+
+use crate::bug::Bug;
+use crate::coverage::Coverage;
+use crate::dice::Dice;
+use mnemosyne_core::time::Span;
+use mnemosyne_persistence::storage::Loss;
+
+/// Labels under which parts of a run have dice of their own.
+pub(crate) mod label {
+    pub(crate) const SIZES: u64 = 1;
+    pub(crate) const STEPS: u64 = 2;
+    pub(crate) const NETWORK: u64 = 3;
+    pub(crate) const AGENTS: u64 = 4;
+    pub(crate) const DISKS: u64 = 5;
+    pub(crate) const TIMING: u64 = 6;
+}
+
+/// How a member's process ends at a disk operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Crash {
+    /// Only the process dies.
+    Process,
+    /// The machine loses its power.
+    Power(Loss),
+}
+
+/// What a disk can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DiskFailure {
+    Sync,
+    Write,
+    ShortWrite,
+}
+
+/// One step of a scenario. Members are counted from 0, modulo their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Submit,
+    Cancel,
+    Retry,
+    Pause,
+    Resume,
+    ForgedToken,
+    StaleToken,
+    DoubleReport,
+    Kill,
+    GracefulRestart,
+    CrashAt { operations: u64, crash: Crash },
+    PowerCut(Loss),
+    FailDisk(DiskFailure),
+    FillDisk { bytes: u64, millis: u64 },
+    SlowDisk { millis: u64 },
+    FlipBit,
+    PauseProcess { millis: u64 },
+    JumpClock { millis: i64 },
+    Isolate { millis: u64 },
+    ChangeLeader,
+}
+
+impl Action {
+    pub(crate) fn is_fault(self) -> bool {
+        !matches!(self, Self::Submit | Self::Cancel | Self::Retry | Self::Pause | Self::Resume)
+    }
+}
+
+/// A step with its moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) at: u64,
+    pub(crate) member: u64,
+    pub(crate) seed: u64,
+    pub(crate) action: Action,
+}
+
+/// Everything about a run that is decided before it begins.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub(crate) seed: u64,
+    pub(crate) members: u64,
+    pub(crate) slots: u64,
+    /// Length of the safety phase in milliseconds.
+    pub(crate) safety_millis: u64,
+    /// Entries after which a snapshot is taken.
+    pub(crate) snapshot_every: u64,
+    pub(crate) frames_per_mark: u32,
+    pub(crate) loss_percent: u64,
+    pub(crate) duplicate_percent: u64,
+    pub(crate) delay_millis: u64,
+    /// How often agents fail, hang, and ignore the polite signal.
+    pub(crate) failing_percent: u64,
+    pub(crate) hanging_percent: u64,
+    pub(crate) stubborn_percent: u64,
+    pub(crate) work_millis: u64,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) bug: Option<Bug>,
+}
+
+impl Scenario {
+    /// The scenario of a seed, with a safety phase of so many milliseconds.
+    #[must_use]
+    pub fn new(seed: u64, safety_millis: u64) -> Self {
+        let all = Dice::new(seed);
+        let mut dice = all.split(label::SIZES);
+        let members = [1, 1, 3, 3, 5][usize::try_from(dice.roll(5)).unwrap_or(0)];
+        let lossy = members > 1 && dice.chance(50);
+        let mut scenario = Self {
+            seed,
+            members,
+            slots: dice.range(1, 6),
+            safety_millis,
+            snapshot_every: dice.range(10, 120),
+            frames_per_mark: if dice.chance(50) { 1 } else { u32::from(dice.small(2, 5)) },
+            loss_percent: if lossy { dice.range(1, 15) } else { 0 },
+            duplicate_percent: if lossy { dice.range(0, 15) } else { 0 },
+            delay_millis: dice.range(1, 20),
+            failing_percent: dice.range(0, 40),
+            hanging_percent: dice.range(0, 4),
+            stubborn_percent: dice.range(0, 50),
+            work_millis: dice.range(50, 3_000),
+            steps: Vec::new(),
+            bug: None,
+        };
+        scenario.steps = steps(&mut all.split(label::STEPS), &scenario);
+        scenario
+    }
+
+    /// The same with a mistake planted.
+    #[cfg(any(test, feature = "planted"))]
+    #[must_use]
+    pub fn with_bug(self, bug: Bug) -> Self {
+        Self { bug: Some(bug), ..self }
+    }
+
+    pub(crate) fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    pub(crate) fn quorum(&self) -> usize {
+        usize::try_from(self.members / 2 + 1).unwrap_or(1)
+    }
+
+    pub(crate) fn dice(&self, label: u64) -> Dice {
+        Dice::new(self.seed).split(label)
+    }
+
+    /// How long a finished run stays in the state; short enough in some runs that it leaves.
+    pub(crate) fn retention(&self) -> Span {
+        Span::from_secs(if self.seed.is_multiple_of(4) { 20 } else { 7 * 24 * 3_600 })
+    }
+
+    /// Notes which faults are planned.
+    pub(crate) fn plan(&self, coverage: &mut Coverage) {
+        self.steps.iter().filter(|step| step.action.is_fault()).for_each(|_| coverage.planned());
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} members, {} slots each, {} steps:", self.members, self.slots, self.steps.len())?;
+        for step in &self.steps {
+            write!(f, "\n  {:>6} ms member {} {:?}", step.at, step.member % self.members + 1, step.action)?;
+        }
+        Ok(())
+    }
+}
+
+fn steps(dice: &mut Dice, scenario: &Scenario) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let last = scenario.safety_millis * 9 / 10;
+    let mut add = |dice: &mut Dice, at: u64, action: Action| {
+        let (member, seed) = (dice.roll(60), dice.roll(u64::MAX));
+        steps.push(Step { at, member, seed, action });
+    };
+    // The first ones early, so that every fault finds something to disturb.
+    for number in 0..dice.range(8, 30) {
+        let at = if number < 4 { dice.range(500, 3_000) } else { dice.range(500, last) };
+        add(dice, at, Action::Submit);
+    }
+    for _ in 0..dice.range(0, 12) {
+        let action = dice.pick(&[Action::Cancel, Action::Retry, Action::Pause, Action::Resume]);
+        let at = dice.range(2_000, last);
+        add(dice, at, action.unwrap_or(Action::Cancel));
+    }
+    let kinds: Vec<u64> = (0..16).filter(|_| dice.chance(50)).collect();
+    for _ in 0..dice.range(4, 20) {
+        let kind = dice.pick(&kinds).unwrap_or(0);
+        let action = fault(dice, kind, scenario);
+        let at = dice.range(1_500, last);
+        add(dice, at, action);
+    }
+    steps.sort_by_key(|step| step.at);
+    steps
+}
+
+fn loss(dice: &mut Dice) -> Loss {
+    dice.pick(&[Loss::Nothing, Loss::Everything, Loss::Torn, Loss::Reordered]).unwrap_or(Loss::Everything)
+}
+
+fn fault(dice: &mut Dice, kind: u64, scenario: &Scenario) -> Action {
+    let alone = scenario.members == 1;
+    match kind {
+        0 => Action::Kill,
+        1 | 2 => {
+            let crash = if dice.chance(50) { Crash::Process } else { Crash::Power(loss(dice)) };
+            Action::CrashAt { operations: dice.range(1, 12), crash }
+        }
+        3 => Action::PowerCut(loss(dice)),
+        4 => Action::FailDisk(
+            dice.pick(&[DiskFailure::Sync, DiskFailure::Write, DiskFailure::ShortWrite])
+                .unwrap_or(DiskFailure::Sync),
+        ),
+        5 => Action::FillDisk { bytes: dice.roll(20_000), millis: dice.range(500, 5_000) },
+        6 => Action::SlowDisk { millis: dice.range(500, 5_000) },
+        // Behind the high-water mark a flipped bit cannot be told from a torn write.
+        7 if scenario.frames_per_mark == 1 => Action::FlipBit,
+        8 => Action::PauseProcess { millis: dice.range(100, 4_000) },
+        9 => {
+            let far = [1_000, 60_000, 3_600_000, 86_400_000];
+            let millis = dice.pick(&far).unwrap_or(1_000);
+            Action::JumpClock { millis: if dice.chance(50) { millis } else { -millis } }
+        }
+        10 if !alone => Action::Isolate { millis: dice.range(300, 5_000) },
+        11 if !alone => Action::ChangeLeader,
+        12 => Action::ForgedToken,
+        13 => Action::StaleToken,
+        14 => Action::DoubleReport,
+        15 => Action::GracefulRestart,
+        _ => Action::Kill,
+    }
+}
