@@ -151,6 +151,9 @@ impl Sim {
         let now = self.queue.now();
         let life = self.members[at].life;
         let Some(running) = self.running(at) else { return };
+        // Another leader's clock may have been ahead, and its stamps are only known when they are applied.
+        let log_time = running.state.now();
+        running.clock.catch_up(now, log_time);
         let Some((deadline, _)) = running.state.next_deadline().filter(|_| running.leads.is_some()) else {
             return;
         };

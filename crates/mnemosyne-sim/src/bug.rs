@@ -19,15 +19,13 @@ pub enum Bug {
     ElectAnyone,
     /// A member forgets for which term it has voted.
     VoteNotKept,
-    /// An entry of an earlier term counts as committed as soon as a quorum holds it.
-    OldTermCounted,
     /// The client is told of success as soon as the command is on its way.
     AckBeforeCommit,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::AckBeforeDurable,
         Self::NoFsync,
         Self::SnapshotNameNotSynced,
@@ -36,7 +34,6 @@ impl Bug {
         Self::ReportWithoutRun,
         Self::ElectAnyone,
         Self::VoteNotKept,
-        Self::OldTermCounted,
         Self::AckBeforeCommit,
     ];
 }

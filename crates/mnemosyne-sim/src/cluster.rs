@@ -46,20 +46,26 @@ impl Sim {
 
     /// Somebody whose log is not behind those of a quorum becomes leader.
     pub(crate) fn elect(&mut self, reachable: &[usize]) {
-        let last = |sim: &Self, at: usize| sim.members[at].running.as_ref().map(super::member::Running::last);
         let shift = usize::try_from(self.timing.roll(reachable.len() as u64)).unwrap_or(0);
+        let term = self.term;
         for position in 0..reachable.len() {
             let candidate = reachable[(position + shift) % reachable.len()];
-            let of_candidate = last(self, candidate);
-            let anyone = self.scenario.has(Bug::ElectAnyone);
-            let voters: Vec<usize> = reachable
-                .iter()
-                .copied()
-                .filter(|voter| anyone || last(self, *voter) <= of_candidate)
-                .collect();
-            if voters.len() >= self.scenario.quorum() {
-                return self.vote(candidate, &voters);
+            let others: Vec<usize> = reachable.iter().copied().filter(|other| *other != candidate).collect();
+            self.elect_one(candidate, &others);
+            if self.term > term {
+                return;
             }
+        }
+    }
+
+    /// This member becomes leader, if its log is not behind those of enough others.
+    pub(crate) fn elect_one(&mut self, candidate: usize, others: &[usize]) {
+        let last = |at: usize| self.members[at].running.as_ref().map(super::member::Running::last);
+        let anyone = self.scenario.has(Bug::ElectAnyone);
+        let votes = |voter: &usize| anyone || last(*voter) <= last(candidate);
+        let voters: Vec<usize> = others.iter().copied().filter(votes).chain([candidate]).collect();
+        if voters.len() >= self.scenario.quorum() {
+            self.vote(candidate, &voters);
         }
     }
 
@@ -146,6 +152,7 @@ impl Sim {
 
     /// Sends a member what it does not have yet.
     fn tell(&mut self, at: usize, other: usize) {
+        let most = self.scenario.message_entries;
         let Some(running) = self.running(at) else { return };
         let Some(next) = running.leads.as_ref().and_then(|lead| lead.next.get(&other)).copied() else { return };
         let (term, commit, last) = (running.term, running.commit, running.last().1);
@@ -155,7 +162,8 @@ impl Sim {
         let message = match before_term {
             Some(before_term) if next >= first || next > last => {
                 let entries = if next > last { Some(Vec::new()) } else { running.storage.read(next, last) };
-                let Some(entries) = entries else { return };
+                let Some(mut entries) = entries else { return };
+                entries.truncate(most);
                 if let Some(lead) = &mut running.leads {
                     lead.next.insert(other, entries.last().map_or(next, |entry| entry.index + 1));
                 }
@@ -179,14 +187,19 @@ impl Sim {
 
     pub(crate) fn send(&mut self, from: usize, to: usize, message: Message) {
         let now = self.queue.now();
-        if !self.members[from].is_reachable(now) || self.members[to].isolated_until > now {
+        let is_cut = self.cut_links.iter().any(|(one, other, until)| {
+            *until > now && ((*one, *other) == (from, to) || (*other, *one) == (from, to))
+        });
+        if is_cut || !self.members[from].is_reachable(now) || self.members[to].isolated_until > now {
             return;
         }
         let is_lossy = self.healed_at.is_none();
         if is_lossy && self.network.chance(self.scenario.loss_percent) {
             return self.coverage.count("message lost");
         }
-        if is_lossy && self.network.chance(self.scenario.duplicate_percent) {
+        // What is forwarded is a request on a connection, which may break but repeats nothing.
+        let may_double = is_lossy && !matches!(message, Message::Forward(_));
+        if may_double && self.network.chance(self.scenario.duplicate_percent) {
             self.coverage.count("message doubled");
             let wait = self.network.range(1, self.scenario.delay_millis * 4);
             self.queue.after(wait, Happening::Deliver { to, from, message: message.clone() });
@@ -217,6 +230,10 @@ impl Sim {
                 if let Some(lead) = running.leads.as_mut().filter(|_| term == known) {
                     let matched = lead.matched.entry(from).or_default();
                     *matched = upto.max(*matched);
+                    let next = lead.next.get(&from).copied().unwrap_or(1);
+                    if next <= running.last().1 {
+                        self.tell(to, from);
+                    }
                 }
             }
             Message::Refuses { term, .. } if term > known => {
@@ -339,14 +356,13 @@ impl Sim {
     pub(crate) fn advance(&mut self, at: usize) {
         let durable = self.members[at].durable();
         let quorum = self.scenario.quorum();
-        let counts_old = self.scenario.has(Bug::OldTermCounted);
         let Some(running) = self.running(at) else { return };
         let Some(lead) = &running.leads else { return };
         let mut held: Vec<u64> = lead.matched.values().copied().chain([durable]).collect();
         held.sort_unstable_by(|one, other| other.cmp(one));
         let upto = held.get(quorum - 1).copied().unwrap_or(0).min(running.last().1);
-        let is_own = running.term_of(upto) == Some(running.term);
-        if upto <= running.commit || !(is_own || counts_old) {
+        // An entry of an earlier term is committed only by one of this term (Raft, section 5.4.2).
+        if upto <= running.commit || running.term_of(upto) != Some(running.term) {
             return;
         }
         running.commit = upto;

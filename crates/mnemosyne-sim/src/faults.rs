@@ -15,6 +15,9 @@ use crate::sim::{Happening, Sim};
 use crate::storage::{EntryMark, OpenError, Storage};
 use mnemosyne_persistence::StateSlot;
 
+/// Time before a fault that found nothing to disturb is tried again.
+const TRY_AGAIN: u64 = 700;
+
 impl Sim {
     pub(crate) fn step(&mut self, number: usize) {
         let step = self.scenario.steps[number];
@@ -39,8 +42,14 @@ impl Sim {
                 self.change(at, &mut dice, |target| Command::Resume { target });
             }
             fault => {
-                if let Some(name) = self.fault(at, fault, &mut dice) {
-                    self.coverage.fault(name);
+                let now = self.queue.now();
+                match self.fault(at, fault, &mut dice) {
+                    Some(name) => self.coverage.fault(name),
+                    // There is nothing to disturb just now.
+                    None if now + TRY_AGAIN < self.scenario.safety_millis => {
+                        self.queue.after(TRY_AGAIN, Happening::Step(number));
+                    }
+                    None => {}
                 }
             }
         }
@@ -67,6 +76,7 @@ impl Sim {
                 }
                 can.then_some("leader changed")
             }
+            Action::Bridge { millis, kills } => self.bridge(millis, kills, dice).then_some("bridge"),
             Action::JumpClock { millis } => {
                 self.members[at].wall_offset += millis;
                 Some("clock jumped")
@@ -118,6 +128,26 @@ impl Sim {
             Action::FlipBit => self.flip_bit(at, dice).then_some("bit flipped"),
             Action::Submit | Action::Cancel | Action::Retry | Action::Pause | Action::Resume => None,
         }
+    }
+
+    /// The leader goes on leading in a term of the past, for those who have not heard of the next one.
+    fn bridge(&mut self, millis: u64, kills: bool, dice: &mut Dice) -> bool {
+        let now = self.queue.now();
+        let Some(leader) = self.leader().and_then(|leader| self.place_of(leader)) else { return false };
+        let others: Vec<usize> =
+            (0..self.members.len()).filter(|at| *at != leader && self.members[*at].is_reachable(now)).collect();
+        let Some(cut_off) = dice.pick(&others) else { return false };
+        if others.len() < self.scenario.quorum() {
+            return false;
+        }
+        self.cut_links.retain(|(_, _, until)| *until > now);
+        self.cut_links.push((leader, cut_off, now + millis));
+        let rest = others.into_iter().filter(|at| *at != cut_off).collect::<Vec<_>>();
+        self.elect_one(cut_off, &rest);
+        if let Some(voter) = dice.pick(&rest).filter(|_| kills) {
+            self.kill(voter, "killed after it has voted");
+        }
+        true
     }
 
     /// The process is gone at once; nothing more of it reaches the disk.

@@ -34,6 +34,8 @@ mod scenario;
 mod shrink;
 mod sim;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod workload;
 

@@ -28,6 +28,7 @@ const QUIET_ENTRIES_MAX: u64 = 30;
 impl Sim {
     pub(crate) fn heal(&mut self) {
         self.healed_at = Some(self.queue.now());
+        self.cut_links.clear();
         self.note("heal", &[], || "nothing goes wrong from here on".to_owned());
         for at in 0..self.members.len() {
             let member = &mut self.members[at];

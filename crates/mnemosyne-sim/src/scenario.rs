@@ -49,16 +49,35 @@ pub(crate) enum Action {
     DoubleReport,
     Kill,
     GracefulRestart,
-    CrashAt { operations: u64, crash: Crash },
+    CrashAt {
+        operations: u64,
+        crash: Crash,
+    },
     PowerCut(Loss),
     FailDisk(DiskFailure),
-    FillDisk { bytes: u64, millis: u64 },
-    SlowDisk { millis: u64 },
+    FillDisk {
+        bytes: u64,
+        millis: u64,
+    },
+    SlowDisk {
+        millis: u64,
+    },
     FlipBit,
-    PauseProcess { millis: u64 },
-    JumpClock { millis: i64 },
-    Isolate { millis: u64 },
+    PauseProcess {
+        millis: u64,
+    },
+    JumpClock {
+        millis: i64,
+    },
+    Isolate {
+        millis: u64,
+    },
     ChangeLeader,
+    /// The leader is cut off from another member, which is elected by the rest; one that votes may die of it.
+    Bridge {
+        millis: u64,
+        kills: bool,
+    },
 }
 
 impl Action {
@@ -90,6 +109,8 @@ pub struct Scenario {
     pub(crate) loss_percent: u64,
     pub(crate) duplicate_percent: u64,
     pub(crate) delay_millis: u64,
+    /// Most entries of one message.
+    pub(crate) message_entries: usize,
     /// How often agents fail, hang, and ignore the polite signal.
     pub(crate) failing_percent: u64,
     pub(crate) hanging_percent: u64,
@@ -117,6 +138,7 @@ impl Scenario {
             loss_percent: if lossy { dice.range(1, 15) } else { 0 },
             duplicate_percent: if lossy { dice.range(0, 15) } else { 0 },
             delay_millis: dice.range(1, 20),
+            message_entries: usize::from(dice.pick(&[1, 2, 8, 64]).unwrap_or(64_u8)),
             failing_percent: dice.range(0, 40),
             hanging_percent: dice.range(0, 4),
             stubborn_percent: dice.range(0, 50),
@@ -185,7 +207,7 @@ fn steps(dice: &mut Dice, scenario: &Scenario) -> Vec<Step> {
         let at = dice.range(2_000, last);
         add(dice, at, action.unwrap_or(Action::Cancel));
     }
-    let kinds: Vec<u64> = (0..16).filter(|_| dice.chance(50)).collect();
+    let kinds: Vec<u64> = (0..18).filter(|_| dice.chance(50)).collect();
     for _ in 0..dice.range(4, 20) {
         let kind = dice.pick(&kinds).unwrap_or(0);
         let action = fault(dice, kind, scenario);
@@ -225,6 +247,7 @@ fn fault(dice: &mut Dice, kind: u64, scenario: &Scenario) -> Action {
         }
         10 if !alone => Action::Isolate { millis: dice.range(300, 5_000) },
         11 if !alone => Action::ChangeLeader,
+        16 | 17 if !alone => Action::Bridge { millis: dice.range(300, 3_000), kills: dice.chance(50) },
         12 => Action::ForgedToken,
         13 => Action::StaleToken,
         14 => Action::DoubleReport,

@@ -70,6 +70,8 @@ pub(crate) struct Sim {
     pub(crate) network: Dice,
     pub(crate) timing: Dice,
     pub(crate) pids: u64,
+    /// Pairs of members that do not hear each other, until when.
+    pub(crate) cut_links: Vec<(usize, usize, u64)>,
     /// When the faults ended.
     pub(crate) healed_at: Option<u64>,
     pub(crate) idle_since: Option<(u64, u64)>,
@@ -139,6 +141,7 @@ impl Sim {
             network: scenario.dice(label::NETWORK),
             timing: scenario.dice(label::TIMING),
             pids: 0,
+            cut_links: Vec::new(),
             healed_at: None,
             idle_since: None,
             is_over: false,
