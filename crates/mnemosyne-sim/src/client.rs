@@ -154,15 +154,21 @@ impl Sim {
 
     /// Whoever gave a key asks again, elsewhere.
     fn outcome_unknown(&mut self, number: u64) {
-        let members = self.members.len();
+        let wait = self.timing.range(200, 1_500);
         let Some(operation) = self.client.operations.get_mut(&number) else { return };
         operation.known = Known::Unknown;
         self.coverage.count("outcome unknown");
-        let (spec, tries, at) = (operation.spec.clone(), operation.tries, (operation.at + 1) % members);
-        let Some(spec) = spec.filter(|spec| spec.key.is_some()) else { return };
-        if tries < TRIES_MAX && self.members[at].running.is_some() {
-            self.coverage.count("submission repeated");
-            self.request(at, Some(spec), None, tries + 1);
+        if operation.tries < TRIES_MAX && operation.spec.as_ref().is_some_and(|spec| spec.key.is_some()) {
+            self.queue.after(wait, Happening::Resubmit(number));
         }
+    }
+
+    /// The same submission once more, with the same key, to the next member.
+    pub(crate) fn resubmit(&mut self, number: u64) {
+        let members = self.members.len();
+        let Some(operation) = self.client.operations.get(&number) else { return };
+        let (spec, tries, at) = (operation.spec.clone(), operation.tries, (operation.at + 1) % members);
+        self.coverage.count("submission repeated");
+        self.request(at, spec, None, tries + 1);
     }
 }

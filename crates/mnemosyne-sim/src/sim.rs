@@ -47,6 +47,8 @@ pub(crate) enum Happening {
     /// A process asks again what was not answered.
     Repeat(usize, u64, u64),
     OperationTimeout(u64),
+    /// A client submits again what it does not know the outcome of.
+    Resubmit(u64),
     RoomAgain(usize),
     /// The faults end, and the liveness phase begins.
     Heal,
@@ -200,6 +202,7 @@ impl Sim {
             Happening::Notice(at, _, token) => self.notice(at, token),
             Happening::Repeat(at, _, number) => self.repeat(at, number),
             Happening::OperationTimeout(number) => self.operation_timeout(number),
+            Happening::Resubmit(number) => self.resubmit(number),
             Happening::RoomAgain(at) => self.room_again(at),
             Happening::Heal => self.heal(),
             Happening::ResumeAll => self.resume_all(),
