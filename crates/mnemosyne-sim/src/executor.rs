@@ -47,10 +47,9 @@ impl Sim {
         }
         match trail {
             None if is_new => self.queue.after(wait, Happening::Begin(at, life, token)),
-            // It is stopped before it begins.
-            None => {}
             Some(Trail::Alive) if order.stopping => self.stop_agent(at, token),
-            Some(Trail::Alive) => {}
+            // One that has not begun is stopped before it begins.
+            None | Some(Trail::Alive) => {}
             Some(Trail::Ended(_)) => self.queue.after(wait, Happening::Notice(at, life, token)),
             Some(Trail::Lost) => {
                 let message = "nothing tells how it ended".into();

@@ -225,7 +225,6 @@ fn loss(dice: &mut Dice) -> Loss {
 fn fault(dice: &mut Dice, kind: u64, scenario: &Scenario) -> Action {
     let alone = scenario.members == 1;
     match kind {
-        0 => Action::Kill,
         1 | 2 => {
             let crash = if dice.chance(50) { Crash::Process } else { Crash::Power(loss(dice)) };
             Action::CrashAt { operations: dice.range(1, 12), crash }
