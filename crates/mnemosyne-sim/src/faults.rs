@@ -15,6 +15,8 @@ use crate::sim::{Happening, Sim};
 use crate::storage::{EntryMark, OpenError, Storage};
 use mnemosyne_persistence::StateSlot;
 
+/// How often a process that starts again dies in one of its first disk operations.
+const CRASHES_AGAIN_PERCENT: u64 = 20;
 /// Time before a fault that found nothing to disturb is tried again.
 const TRY_AGAIN: u64 = 700;
 
@@ -181,6 +183,11 @@ impl Sim {
 
     fn boot_later(&mut self, at: usize) {
         let wait = self.timing.range(300, 1_500);
+        let operations = self.timing.range(1, 8);
+        if self.healed_at.is_none() && self.timing.chance(CRASHES_AGAIN_PERCENT) {
+            let disk = &self.members[at].disk;
+            disk.crash_at(disk.operations() + operations);
+        }
         self.queue.after(wait, Happening::Boot(at));
     }
 

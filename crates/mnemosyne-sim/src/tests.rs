@@ -21,6 +21,7 @@ const MUST_HAPPEN: &[&str] = &[
     "bridge",
     "clock jumped",
     "crashed in a disk operation",
+    "crashed while starting",
     "damage noticed",
     "disk failed",
     "disk full",
