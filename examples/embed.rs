@@ -3,7 +3,7 @@
 //!   cargo run --package mnemosyne-node --example embed -- DIR
 //!
 //! Two writers work side by side, and an editor puts together what they wrote. Everything that was confirmed is in
-//! DIR: run it again and nothing is written twice; kill it in the middle and the next run goes on.
+//! DIR: run it again within a week, and nothing is written twice; kill it in the middle and the next run goes on.
 #![expect(clippy::print_stdout, reason = "this program has something to say")]
 
 use std::error::Error;

@@ -25,7 +25,7 @@ use crate::work::state::ItemState;
 use crate::work::validate::within_earlier;
 
 /// Version of the snapshot's content.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Bytes that one record of a snapshot may have.
 const RECORD_BYTES_MAX: usize = 1 << 30;
 /// Items in one record.

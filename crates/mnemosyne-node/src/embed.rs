@@ -148,7 +148,8 @@ impl Embedding {
         Self { on_fatal, ..self }
     }
 
-    /// Starts the node, which goes on with everything that an earlier one has left on the data directory.
+    /// Starts the node, which goes on with everything that an earlier one has left on the data directory. It ends by
+    /// [`EmbeddedNode::close`] or with its process: one that is dropped goes on, and holds its folder until then.
     ///
     /// # Errors
     /// When another process holds the data directory, something in it is damaged, or an agent is defined otherwise.
@@ -189,7 +190,7 @@ impl EmbeddedNode {
     }
 
     /// Submits a plan under an idempotency key: whenever the same is submitted under the same key it is the same run,
-    /// also after that has ended.
+    /// also after that has ended, as long as finished runs are kept (`scheduling.retention`, 7 days by default).
     ///
     /// # Errors
     /// As [`EmbeddedNode::submit`]; and when another plan was submitted under this key.

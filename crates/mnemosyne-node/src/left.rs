@@ -1,12 +1,15 @@
 //! What an attempt has left: recorded when it ends, and looked at again when it is reviewed.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use mnemosyne_agents::{ContentLimits, Snapshot, Subject, Worktree, contents, escape_control, item_folder};
+use mnemosyne_agents::{
+    ContentLimits, Snapshot, Subject, Worktree, WorktreeError, contents, escape_control, item_folder,
+};
 use mnemosyne_core::id::RunId;
 use mnemosyne_core::view::Order;
 use mnemosyne_core::work::attempt::AttemptResult;
@@ -14,7 +17,7 @@ use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::report::WorktreeReport;
 use mnemosyne_core::work::task::{TaskSpec, Workspace};
 
-use crate::fault::{in_full, passing};
+use crate::fault::{in_full, passes, passing};
 use crate::runner::{Ended, Report, Runner, Stop, StopKind};
 use crate::stores::Payloads;
 use crate::worktrees::{ItemTrees, passes_for_trees};
@@ -63,7 +66,7 @@ impl Runner for WithTrees {
             {
                 let workspace = recorder.workspace(&order).unwrap_or_default();
                 let subject = recorder.subject(order.item.run, &order.name, workspace, outputs.as_ref()).await;
-                let subject = subject.inspect_err(|Unseen(why)| {
+                let subject = subject.inspect_err(|Unseen { why, .. }| {
                     tracing::warn!(item = %order.item, "a verdict cannot be bound to what the attempt left: {why}");
                 });
                 ended.report.get_or_insert_default().subject = subject.ok().map(|subject| *subject.hash());
@@ -80,10 +83,19 @@ impl Runner for WithTrees {
 
 /// Why it cannot be said what there is.
 #[derive(Debug)]
-pub(crate) struct Unseen(pub(crate) String);
+pub(crate) struct Unseen {
+    pub(crate) why: String,
+    /// Another look may see it.
+    pub(crate) passes: bool,
+}
 
-fn unseen(error: impl std::error::Error) -> Unseen {
-    Unseen(in_full(&error))
+fn unseen(error: impl Error + 'static) -> Unseen {
+    let first: &(dyn Error + 'static) = &error;
+    let mut chain = std::iter::successors(Some(first), |error| (*error).source());
+    let may_pass = |error: &(dyn Error + 'static)| {
+        error.downcast_ref().is_some_and(passes) || error.downcast_ref().is_some_and(WorktreeError::is_passing)
+    };
+    Unseen { passes: chain.any(may_pass), why: in_full(&error) }
 }
 
 impl Recorder {
@@ -112,7 +124,7 @@ impl Recorder {
             }
             Workspace::Worktree => match self.trees.look(run, name).await.map_err(unseen)? {
                 Some((_, seen)) => Ok(seen.map_err(unseen)?.tree),
-                None => Err(Unseen("its worktree is gone".to_owned())),
+                None => Err(Unseen { why: "its worktree is gone".to_owned(), passes: false }),
             },
         }
     }
@@ -202,7 +214,7 @@ fn notes(tree: &Worktree, seen: &Snapshot) -> Vec<Box<str>> {
     notes
 }
 
-fn problem(error: &dyn std::error::Error) -> Option<Box<str>> {
+fn problem(error: &dyn Error) -> Option<Box<str>> {
     Some(short(&in_full(error)))
 }
 

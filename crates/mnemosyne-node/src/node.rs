@@ -124,7 +124,26 @@ pub struct Node {
     history: Arc<Mutex<mnemosyne_persistence::History>>,
     path: PathBuf,
     /// Held until everything else is closed.
-    dir: mnemosyne_persistence::DataDir,
+    dir: Held,
+}
+
+/// A data directory that is written to. What goes on of a node that was dropped and not closed still writes there, so
+/// nobody gets the directory then before this process has ended.
+struct Held(Option<mnemosyne_persistence::DataDir>);
+
+impl Held {
+    /// Lets others have it: nothing is written any more.
+    fn release(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(dir) = self.0.take() {
+            let _ = std::mem::ManuallyDrop::new(dir);
+        }
+    }
 }
 
 impl Node {
@@ -177,6 +196,7 @@ impl Node {
             snapshot_bytes,
         })
         .await?;
+        let dir = Held(Some(dir));
 
         let clock = Clock::start_after(consensus.query(Orchestration::now).await?);
         let (failed, failure) = watch::channel(None);
@@ -343,7 +363,7 @@ impl Node {
         let no_room = *self.proposer.room().is_full().borrow();
         let closed = self.consensus.close().await;
         NodeInfo::remove(&self.path);
-        drop(self.dir);
+        self.dir.release();
         match closed {
             // What found no room was confirmed to nobody.
             Err(error) if no_room => tracing::warn!(%error, "closed on a full disk"),

@@ -1,7 +1,7 @@
 //! The one folder of a node: ours, of a format we know, and locked.
 //!
 //! ```text
-//! FORMAT    "mnemosyne-data 2"
+//! FORMAT    "mnemosyne-data 3"
 //! lock      "mnemosyne-lock 1 pid 4711", and an exclusive flock as long as the node runs
 //! ```
 
@@ -18,9 +18,9 @@ use crate::storage::{FileBackend, ReadOnlyBackend, is_full};
 
 const FORMAT_NAME: &str = "FORMAT";
 const FORMAT_WORD: &str = "mnemosyne-data";
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 /// The oldest one that can be read. What was written before it belongs to no release.
-const FORMAT_OLDEST: u32 = 2;
+const FORMAT_OLDEST: u32 = 3;
 const LOCK_NAME: &str = "lock";
 const LOCK_WORD: &str = "mnemosyne-lock 1 pid";
 

@@ -203,7 +203,7 @@ async fn dispatch_async(command: Command, globals: &Globals) -> Result<Exit, Fai
         Command::Submit(command) => command.run(globals).await,
         Command::Wait(command) => command.run(globals).await,
         Command::Ps(command) => looking(|| command.clone().run(globals)).await,
-        Command::Show(command) => looking(|| command.clone().run(globals)).await,
+        Command::Show(command) => command.run(globals).await,
         Command::Why(command) => looking(|| command.clone().run(globals)).await,
         Command::Logs(command) => command.run(globals).await,
         Command::Events(command) => command.run(globals).await,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use mnemosyne_agents::Subject;
 use mnemosyne_core::id::{FencingToken, ItemId, RunId};
 use mnemosyne_core::view::Order;
 use serde_json::Value;
@@ -27,7 +28,7 @@ pub struct BuiltinAttempt {
     /// Larger with every attempt at the item: who accepts only larger ones hears nothing of an old one.
     pub token: FencingToken,
     /// The same for all attempts at the same piece of work: who has seen it before need not do it again. After a
-    /// review has asked for changes it is another piece of work.
+    /// review has asked for changes, or a human has said something, it is another piece of work.
     pub idempotency_key: String,
     /// Where to work: the item's worktree, its folder, or the folder of the plan, as the plan says.
     pub folder: PathBuf,
@@ -35,6 +36,8 @@ pub struct BuiltinAttempt {
     pub artifacts: PathBuf,
     /// The environment that the plan gives the item.
     pub env: BTreeMap<String, String>,
+    /// The JSON Schema of the outputs that the plan asks for.
+    pub outputs_schema: Option<Value>,
     /// Outputs of the items that this one depends on, by their names.
     pub outputs: BTreeMap<String, Value>,
     /// Tells when to stop. What goes on longer than the item's grace is dropped.
@@ -46,8 +49,14 @@ pub struct BuiltinAttempt {
 /// What identifies a piece of work across its attempts.
 pub(super) fn idempotency_key(order: &Order) -> String {
     let step = order.step.as_ref().map(|step| format!("/{step}")).unwrap_or_default();
-    match order.rounds {
-        0 => format!("{}{step}", order.item),
-        rounds => format!("{}{step}~{rounds}", order.item),
+    let work = format!("{}{step}", order.item);
+    // What was found, and what a human said, make it another piece of work.
+    match (&order.findings, &order.guidance) {
+        (None, None) => work,
+        said => {
+            let said = Subject::of_bytes(format!("{said:?}").as_bytes());
+            let digest: String = said.hash()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{work}~{digest}")
+        }
     }
 }

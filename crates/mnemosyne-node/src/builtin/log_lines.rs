@@ -29,12 +29,19 @@ impl LogLines {
         Self(Arc::new(Mutex::new(Lines { streams, last: Instant::now(), closed: false })))
     }
 
+    /// The agent begins: from now on its silence counts.
+    pub(super) fn begin(&self) {
+        self.lines().last = Instant::now();
+    }
+
     /// Writes a line.
     pub fn line(&self, text: impl std::fmt::Display) {
+        // Not under the lock: what a stranger's code does there is not known.
+        let line = format!("{text}\n");
         let mut lines = self.lines();
         if !lines.closed {
             lines.last = Instant::now();
-            lines.streams.out(&format!("{text}\n"));
+            lines.streams.out(&line);
         }
     }
 

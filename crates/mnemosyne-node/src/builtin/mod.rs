@@ -113,6 +113,7 @@ impl BuiltinRunner {
             None => return AttemptResult::Stopped.into(),
         };
         report.started();
+        log.begin();
         let end = call(agent, attempt, order, &cancel, &log, &mut stop).await;
         self.ended(order, dir, end, &log, &mut stop).await
     }
@@ -152,6 +153,7 @@ impl BuiltinRunner {
             folder: place.cwd,
             artifacts: place.artifacts,
             env: planned_env(&task, &context, &outputs)?,
+            outputs_schema: task.outputs_schema.as_deref().and_then(|schema| serde_json::from_str(schema).ok()),
             outputs,
             cancellation: cancellation.clone(),
             log: log.clone(),

@@ -37,10 +37,11 @@ pub(super) async fn prepare(
     };
     let asked = asked(processes, order, dir, "an endpoint").await;
     settled(asked.and_then(|asked| match asked.task.workspace {
-        Workspace::None | Workspace::Folder => Ok(Question { endpoint, prompt: asked.prompt }),
-        Workspace::Worktree => Err(of_work(
+        // Who reviews what others did there is told all it needs.
+        Workspace::Worktree if order.step.is_none() => Err(of_work(
             "an endpoint works in no folder, and the item asks for a worktree; write `workspace: none`",
         )),
+        _ => Ok(Question { endpoint, prompt: asked.prompt }),
     }))
 }
 

@@ -61,14 +61,16 @@ impl<'a> Content<'a> {
 
     /// Before anything runs: in what it differs from what it should be, in words. Of a review that an earlier node has
     /// begun this is not asked again while its steps may run; it is asked at its end.
-    pub(super) async fn begin(&self, goes_on: bool) -> Result<Option<String>, AttemptResult> {
+    pub(super) async fn begin(&self, goes_on: bool, no_checks: bool) -> Result<Option<String>, AttemptResult> {
         let expected = match self.stage() {
-            Stage::Untouched => self.left,
-            Stage::Checked(_) if goes_on => return Ok(None),
+            Stage::Checking | Stage::Checked(_) if goes_on => return Ok(None),
+            Stage::Untouched | Stage::Checking => self.left,
             Stage::Checked(after_checks) => after_checks,
-            Stage::Checking => return Ok(None),
         };
-        let present = self.present().await?;
+        let present = match self.present().await? {
+            Ok(present) => present,
+            Err(unseen) => return Ok(Some(unseen)),
+        };
         if present != expected {
             return Ok(Some(format!(
                 "what is there is not what the attempt left ({}, it left {})",
@@ -76,34 +78,43 @@ impl<'a> Content<'a> {
                 short(&expected)
             )));
         }
-        self.note(Stage::Checking)?;
+        self.note(if no_checks { Stage::Checked(present) } else { Stage::Checking })?;
         Ok(None)
     }
 
-    /// Before an agent judges.
-    pub(super) async fn checked(&self) -> Result<(), AttemptResult> {
-        match self.stage() {
-            Stage::Checked(_) => Ok(()),
-            Stage::Untouched | Stage::Checking => self.note(Stage::Checked(self.present().await?)),
+    /// Before an agent judges: why nobody can, in words.
+    pub(super) async fn checked(&self) -> Result<Option<String>, AttemptResult> {
+        if let Stage::Checked(_) = self.stage() {
+            return Ok(None);
+        }
+        match self.present().await? {
+            Ok(present) => self.note(Stage::Checked(present)).map(|()| None),
+            Err(unseen) => Ok(Some(unseen)),
         }
     }
 
     /// After it has judged: what it changed of what it was to judge, in words.
     pub(super) async fn judged(&self) -> Result<Option<String>, AttemptResult> {
         let Stage::Checked(before) = self.stage() else {
-            return Err(not_now("the review's folder is gone"));
+            return Ok(Some("the review's folder is gone".to_owned()));
         };
-        let present = self.present().await?;
-        Ok((present != before).then(|| {
-            let (before, present) = (short(&before), short(&present));
-            format!("what was to be judged changed meanwhile (from {before} to {present})")
-        }))
+        Ok(match self.present().await? {
+            Err(unseen) => Some(unseen),
+            Ok(present) => (present != before).then(|| {
+                let (before, present) = (short(&before), short(&present));
+                format!("what was to be judged changed meanwhile (from {before} to {present})")
+            }),
+        })
     }
 
-    async fn present(&self) -> Result<[u8; 32], AttemptResult> {
+    /// What is there; or why it cannot be said, which a human has to know.
+    async fn present(&self) -> Result<Result<[u8; 32], String>, AttemptResult> {
         let Reviewed { item, name, outputs, .. } = self.reviewed;
-        let found = self.recorder.subject(item.run, name, self.workspace, outputs.as_ref()).await;
-        found.map(|subject| *subject.hash()).map_err(|Unseen(why)| not_now(why))
+        match self.recorder.subject(item.run, name, self.workspace, outputs.as_ref()).await {
+            Ok(subject) => Ok(Ok(*subject.hash())),
+            Err(Unseen { why, passes: true }) => Err(not_now(why)),
+            Err(Unseen { why, passes: false }) => Ok(Err(format!("what is there cannot be hashed: {why}"))),
+        }
     }
 
     /// A note that cannot be read is none: then a human decides.

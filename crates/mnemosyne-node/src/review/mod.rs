@@ -25,7 +25,7 @@ use crate::left::Recorder;
 use crate::process::{OutputsBefore, ProcessRunner};
 use crate::review::content::Content;
 use crate::review::findings::{Check, Findings};
-use crate::runner::{Ended, Report, Runner, Stop};
+use crate::runner::{Ended, Report, Runner, Stop, StopKind};
 use crate::stores::{PayloadError, Payloads};
 
 /// Name of the step in which the agent that reviews is asked.
@@ -83,20 +83,31 @@ impl ReviewRunner {
         let workspace = self.task_of(reviewed)?.map(|task| task.workspace).unwrap_or_default();
         let content = Content::of(&self.recorder, &order, reviewed, workspace)?;
         if let Some(content) = &content {
-            found.changed = content.begin(order.adopted).await?;
+            found.changed = content.begin(order.adopted, spec.checks.is_empty()).await?;
         }
         let mut running = Some(report);
         let mut report = None;
         if found.changed.is_none() {
-            self.check_all(&order, reviewed, &spec, &mut found, stop, &mut running).await?;
+            let checked = self.check_all(&order, reviewed, &spec, &mut found, stop, &mut running).await;
+            if let (Err(_), Some(content), false) = (&checked, &content, stop.is_asked(StopKind::HandOver)) {
+                // So that the next attempt knows what they have left.
+                let _ = content.checked().await;
+            }
+            checked?;
             // An opinion on what does not pass its checks is not worth its price.
             if order.agent.is_some() && found.all_checks_passed() {
                 if let Some(content) = &content {
-                    content.checked().await?;
+                    found.changed = content.checked().await?;
                 }
-                report = self.ask(&order, reviewed, &spec, &mut found, stop, running.take()).await?;
-                if let Some(content) = &content {
-                    found.changed = content.judged().await?;
+                if found.changed.is_none() {
+                    report = self.ask(&order, reviewed, &spec, &mut found, stop, running.take()).await?;
+                    if let Some(content) = &content {
+                        match content.judged().await {
+                            Ok(changed) => found.changed = changed,
+                            // What the opinion has cost is known all the same.
+                            Err(result) => return Ok(Ended { result, report }),
+                        }
+                    }
                 }
             }
         }

@@ -7,6 +7,7 @@ use mnemosyne_core::id::FencingToken;
 use mnemosyne_core::work::attempt::{Cause, Fault, Outcome};
 use mnemosyne_core::work::state::ItemState;
 use mnemosyne_node::BuiltinAttempt;
+use mnemosyne_node::embed::Embedding;
 use tokio::sync::mpsc;
 
 use super::scene::{node, outcomes, submit, wait, wait_state};
@@ -150,4 +151,13 @@ fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
             std::fs::copy(entry.path(), to.join(entry.file_name())).expect("it can be copied");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_forgotten_leaves_its_folder_to_nobody() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    drop(node(dir.path(), |_| async { Ok("done".into()) }).await);
+    let next = Embedding::new(dir.path().join("data")).start().await;
+    let refusal = next.err().expect("what goes on of the first one still writes there").to_string();
+    assert!(refusal.contains("another process") || refusal.contains("in use"), "{refusal}");
 }

@@ -25,7 +25,7 @@ use crate::worktrees;
 /// Items of a run that are listed.
 const ITEMS_SHOWN_MAX: usize = 1_000;
 
-#[derive(Clone, Debug, Args)]
+#[derive(Debug, Args)]
 pub(crate) struct Show {
     /// A run (RUN) or an item (RUN.NUMBER or RUN/NAME)
     id: String,

@@ -206,10 +206,10 @@ fn a_damaged_history_is_found_and_a_shortened_one_is_written_again() {
 fn a_newer_format_is_left_alone() {
     let (scene, segment) = finished();
     let format = scene.data_dir().join("FORMAT");
-    let whole = damage(&format, |bytes| *bytes = b"mnemosyne-data 3\n".to_vec());
-    refuses(&scene, &["has data format 3, this release knows formats up to 2"]);
-    fs::write(&format, "mnemosyne-data 1\n").expect("a file");
-    refuses(&scene, &["has data format 1, which no release has written"]);
+    let whole = damage(&format, |bytes| *bytes = b"mnemosyne-data 4\n".to_vec());
+    refuses(&scene, &["has data format 4, this release knows formats up to 3"]);
+    fs::write(&format, "mnemosyne-data 2\n").expect("a file");
+    refuses(&scene, &["has data format 2, which no release has written"]);
     fs::write(&format, whole).expect("a file");
     assert_eq!(scene.items().len(), 30);
     // The version of a file stands behind its name.

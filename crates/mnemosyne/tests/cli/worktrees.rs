@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
+use fake_agent::{Endpoint, Script};
+use serde_json::{Value, json};
 
 use crate::support::node::text;
 use crate::support::plan::plan;
@@ -88,6 +89,22 @@ fn eight_items_at_once_commit_each_in_a_tree_of_its_own() {
         shown.contains(&format!("branch     {branch} at ")) && shown.contains(": 1 file differs\n"),
         "{shown}"
     );
+}
+
+#[test]
+fn an_endpoint_reviews_what_was_done_in_a_worktree() {
+    let answer = r#"{"verdict": "approve", "gates": [{"gate": "tests", "status": "passed"}]}"#;
+    let endpoint =
+        Endpoint::start(Script::of(json!({ "otherwise": { "text": answer } }))).expect("a port is free");
+    let review = "review: { by: critic, gates: [tests] }";
+    let scene = repository(&plan([("a", format!("run: \"touch new\", workspace: worktree, {review}"))]));
+    let config = format!(
+        "[agents.critic]\nkind = \"http\"\nrole = \"reviewer\"\nbase_url = {:?}\nmodel = \"small\"\n",
+        endpoint.base_url()
+    );
+    scene.write("mnemosyne.toml", config);
+    scene.line("run repo/plan.yaml").exits(0);
+    assert_eq!(endpoint.log().total, 1);
 }
 
 #[test]
