@@ -154,13 +154,7 @@ impl DataDir {
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         create(path)?;
         require_own(path)?;
-        let is_new = match read_format(path)? {
-            Some(()) => false,
-            None => {
-                require_empty(path)?;
-                true
-            }
-        };
+        let is_new = format_unless_empty(path)?.is_none();
         let mut lock = OpenOptions::new()
             .read(true)
             .write(true)
@@ -205,8 +199,7 @@ impl DataDir {
             return Err(missing());
         }
         let mode = metadata(path)?.mode() & 0o777;
-        if read_format(path)?.is_none() {
-            require_empty(path)?;
+        if format_unless_empty(path)?.is_none() {
             return Err(missing());
         }
         let lock = match File::open(path.join(LOCK_NAME)) {
@@ -311,6 +304,18 @@ fn read_format(path: &Path) -> Result<Option<()>, DataDirError> {
             path: path.to_owned(),
             reason: format!("its {FORMAT_NAME} file says something else"),
         }),
+    }
+}
+
+/// The same of a folder that has a format or is empty. Somebody may be making it a data folder in this moment.
+fn format_unless_empty(path: &Path) -> Result<Option<()>, DataDirError> {
+    if let Some(known) = read_format(path)? {
+        return Ok(Some(known));
+    }
+    match require_empty(path) {
+        Ok(()) => Ok(None),
+        // The format comes before everything else.
+        Err(error) => read_format(path)?.map(Some).ok_or(error),
     }
 }
 

@@ -138,3 +138,23 @@ fn an_open_door_is_told() {
     let data = DataDir::open(&path).expect("opened");
     assert_eq!(data.exposed_mode(), Some(0o755));
 }
+
+#[test]
+fn of_many_who_come_first_at_once_one_makes_the_folder_and_the_others_find_it_in_use() {
+    for _ in 0..1_000 {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = folder.path().join("data");
+        let start = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    start.wait();
+                    match DataDir::open(&path) {
+                        Ok(_) | Err(DataDirError::Locked { .. }) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                });
+            }
+        });
+    }
+}
