@@ -105,7 +105,8 @@ impl Ordeal {
                 Victims::Everything => kill_all(|| self.scene.processes()),
             }
         }
-        self.go_on(false).wait_within(Duration::from_secs(60 + self.items)).exits(0).says("continuing run");
+        // On a slow machine every kill may have come before the run was accepted.
+        self.go_on(false).wait_within(Duration::from_secs(60 + self.items)).exits(0);
         kills
     }
 
