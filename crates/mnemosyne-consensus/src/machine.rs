@@ -41,6 +41,7 @@ impl Machine {
             index,
             events: output.events,
             effects: output.effects,
+            retired: output.retired,
             replayed: index <= self.replay_until,
         };
         self.observer.lock().expect("an observer does not panic").applied(&self.state, applied);

@@ -2,6 +2,7 @@
 
 use mnemosyne_core::effect::Effect;
 use mnemosyne_core::event::EventRecord;
+use mnemosyne_core::image::Retired;
 use mnemosyne_core::orchestration::Orchestration;
 
 /// What one committed entry led to.
@@ -13,6 +14,8 @@ pub struct Applied {
     pub events: Vec<EventRecord>,
     /// What is to be done.
     pub effects: Vec<Effect>,
+    /// Runs that have left the state.
+    pub retired: Vec<Retired>,
     /// The entry was committed before this process started; its effects were
     /// for another one.
     pub replayed: bool,

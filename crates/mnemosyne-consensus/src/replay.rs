@@ -3,7 +3,7 @@
 
 use std::io;
 
-use mnemosyne_core::orchestration::Orchestration;
+use mnemosyne_core::orchestration::{Orchestration, Output};
 use mnemosyne_persistence::{LogError, LogInspection, SnapshotStore, StoreError};
 use openraft::EntryPayload;
 use thiserror::Error;
@@ -72,7 +72,8 @@ pub fn replay(
                 if let Some(divergence) = output.divergence {
                     return Err(io::Error::new(io::ErrorKind::InvalidData, divergence).into());
                 }
-                let applied = Applied { index, events: output.events, effects: output.effects, replayed: true };
+                let Output { events, effects, retired, .. } = output;
+                let applied = Applied { index, events, effects, retired, replayed: true };
                 observer.applied(&state, applied);
             }
             state.skip_to(index);

@@ -12,6 +12,7 @@ use crate::effect::Effect;
 use crate::event::{Event, EventRecord};
 use crate::hash::StateHash;
 use crate::id::{FencingToken, ItemId, NodeId, QuestionId, RunId, SessionId};
+use crate::image::{Retired, RunImage};
 use crate::inbox::Question;
 use crate::node::Node;
 use crate::reply::{Refusal, Reply};
@@ -60,6 +61,8 @@ pub(crate) struct Facts {
     /// Open questions, and decided ones whose attempt still runs.
     pub(crate) inbox: BTreeMap<QuestionId, Question>,
     pub(crate) track_records: BTreeMap<Skill, TrackRecord>,
+    /// Records that retired runs have in the archive, all together.
+    pub(crate) archived_records: u64,
     pub(crate) runs: Pages<Option<Run>>,
 }
 
@@ -121,6 +124,8 @@ pub struct Output {
     pub events: Vec<EventRecord>,
     /// What is to be done.
     pub effects: Vec<Effect>,
+    /// Runs that have left the state.
+    pub retired: Vec<Retired>,
     /// Set when another replica reported a different state hash: this replica must stop.
     pub divergence: Option<Divergence>,
 }
@@ -248,6 +253,13 @@ impl Orchestration {
         self.facts.event_seq += 1;
         event.fold_into(&mut self.facts.hash);
         self.out.events.push(EventRecord { seq: self.facts.event_seq, at: self.facts.now, event });
+    }
+
+    /// Hands over a run that has left the state.
+    pub(crate) fn archive(&mut self, image: RunImage) {
+        let first = self.facts.archived_records + 1;
+        self.facts.archived_records += image.record_count();
+        self.out.retired.push(Retired { first, image });
     }
 
     /// Records that something is to be done.

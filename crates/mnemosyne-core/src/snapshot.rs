@@ -1,7 +1,6 @@
 //! Snapshots: the facts, written run by run from a shared copy, and read back
 //! with everything that is derived from them.
 
-use std::cmp::Ordering;
 use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -25,7 +24,12 @@ use crate::work::state::ItemState;
 use crate::work::validate::within_earlier;
 
 /// Version of the snapshot's content.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
+/// The oldest one that can be read.
+const VERSION_OLDEST: u32 = 3;
+const SECTIONS_SINCE: u32 = 4;
+/// Sections of one snapshot.
+const SECTIONS_MAX: usize = 64;
 /// Bytes that one record of a snapshot may have.
 const RECORD_BYTES_MAX: usize = 1 << 30;
 /// Items in one record.
@@ -52,7 +56,8 @@ pub enum SnapshotError {
     },
     /// It was written by a version before the first release.
     #[error(
-        "the snapshot has content version {found}, which no release has written; this program reads {VERSION}"
+        "the snapshot has content version {found}, which no release has written; this program reads \
+         {VERSION_OLDEST} to {VERSION}"
     )]
     Older {
         /// The version found.
@@ -85,6 +90,10 @@ struct Head {
     runs: u64,
 }
 
+/// What was added to the facts since version 3: each with a name of its own, encoded by itself. One that is missing
+/// was not known yet, and is as in the beginning; so a later version reads what an earlier one has written.
+type Sections = BTreeMap<Box<str>, Vec<u8>>;
+
 #[derive(Serialize, Deserialize)]
 struct RunRecord {
     head: RunHead,
@@ -108,12 +117,15 @@ impl Orchestration {
         // The version stands first, whatever follows it.
         let (version, _) =
             postcard::take_from_bytes::<u32>(record).map_err(|error| damaged(error.to_string()))?;
-        match version.cmp(&VERSION) {
-            Ordering::Greater => return Err(SnapshotError::Newer { found: version }),
-            Ordering::Less => return Err(SnapshotError::Older { found: version }),
-            Ordering::Equal => {}
+        if version > VERSION {
+            return Err(SnapshotError::Newer { found: version });
+        }
+        if version < VERSION_OLDEST {
+            return Err(SnapshotError::Older { found: version });
         }
         let head: Head = decode(record)?;
+        let sections =
+            if version >= SECTIONS_SINCE { read_sections(input, &mut buffer)? } else { Sections::new() };
         let mut state = Self::default();
         state.facts = Facts {
             settings: head.settings,
@@ -130,6 +142,7 @@ impl Orchestration {
             inbox: head.inbox,
             track_records: head.track_records,
             runs: Pages::default(),
+            ..facts_of(sections)?
         };
         for _ in 0..head.runs {
             let (head, items) = read_run(input, &mut buffer)?;
@@ -147,7 +160,7 @@ impl Orchestration {
     }
 
     /// Stores a run that was read, with everything that is derived from it.
-    fn adopt(&mut self, (head, items): (RunHead, Vec<Item>)) {
+    pub(crate) fn adopt(&mut self, (head, items): (RunHead, Vec<Item>)) {
         let classes =
             head.demands.iter().map(|demand| self.index.classes.acquire(demand, &self.facts.nodes)).collect();
         let granted = vec![0; head.groups.len()];
@@ -242,6 +255,7 @@ impl Snapshot {
             runs: runs.len() as u64,
         };
         write_record(output, &head)?;
+        write_record(output, &sections_of(facts)?)?;
         for run in runs {
             let items = u32::try_from(run.items.len()).expect("bounded by items_per_run_max");
             write_record(output, &RunRecord { head: run.head.clone(), items })?;
@@ -252,6 +266,40 @@ impl Snapshot {
         }
         Ok(())
     }
+}
+
+/// The facts that have a section.
+fn sections_of(facts: &Facts) -> Result<Sections, SnapshotError> {
+    let mut sections = Sections::new();
+    put(&mut sections, "archived_records", &facts.archived_records)?;
+    Ok(sections)
+}
+
+/// The same read back; all others are as in the beginning.
+fn facts_of(mut sections: Sections) -> Result<Facts, SnapshotError> {
+    let facts = Facts { archived_records: take(&mut sections, "archived_records")?, ..Facts::default() };
+    match sections.into_keys().next() {
+        None => Ok(facts),
+        Some(unknown) => Err(damaged(format!("nothing is known of its section {unknown}"))),
+    }
+}
+
+fn put<T: Serialize>(sections: &mut Sections, name: &str, facts: &T) -> Result<(), SnapshotError> {
+    let bytes = postcard::to_stdvec(facts).map_err(|error| damaged(error.to_string()))?;
+    sections.insert(name.into(), bytes);
+    Ok(())
+}
+
+fn take<T: DeserializeOwned + Default>(sections: &mut Sections, name: &str) -> Result<T, SnapshotError> {
+    sections.remove(name).map_or_else(|| Ok(T::default()), |bytes| decode(&bytes))
+}
+
+fn read_sections(input: &mut dyn Read, buffer: &mut Vec<u8>) -> Result<Sections, SnapshotError> {
+    let sections: Sections = read_record(input, buffer)?;
+    if sections.len() > SECTIONS_MAX {
+        return Err(damaged("it has too many sections"));
+    }
+    Ok(sections)
 }
 
 fn read_run(input: &mut dyn Read, buffer: &mut Vec<u8>) -> Result<(RunHead, Vec<Item>), SnapshotError> {
@@ -265,18 +313,24 @@ fn read_run(input: &mut dyn Read, buffer: &mut Vec<u8>) -> Result<(RunHead, Vec<
         }
         items.extend(chunk);
     }
-    let groups = &record.head.groups;
-    let head = &record.head;
-    let reviewers = head.reviews.iter().filter_map(|review| review.reviewer.as_ref());
-    let sound = items.len() == expected
-        && head.phases.iter().all(|phase| phase.gate < record.items)
-        && reviewers.into_iter().all(|reviewer| {
+    if items.len() == expected && run_is_sound(&record.head, &items) {
+        return Ok((record.head, items));
+    }
+    Err(damaged("an item refers to something that is not there"))
+}
+
+/// Whether every reference within a run leads somewhere.
+pub(crate) fn run_is_sound(head: &RunHead, items: &[Item]) -> bool {
+    let groups = &head.groups;
+    let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+    let mut reviewers = head.reviews.iter().filter_map(|review| review.reviewer.as_ref());
+    head.phases.iter().all(|phase| phase.gate < count)
+        && reviewers.all(|reviewer| {
             usize::from(reviewer.policy) < head.policies.len()
                 && usize::from(reviewer.demand) < head.demands.len()
         })
         && (0..groups.len()).all(|group| within_earlier(groups, group))
-        && items.iter().all(|item| is_sound(item, &record));
-    if sound { Ok((record.head, items)) } else { Err(damaged("an item refers to something that is not there")) }
+        && items.iter().all(|item| is_sound(item, head, count))
 }
 
 /// A node that holds a grant of an item and is not known.
@@ -286,18 +340,18 @@ fn unknown_node(items: &[Item], nodes: &BTreeMap<NodeId, Node>) -> Option<NodeId
 }
 
 /// Whether every reference of an item leads somewhere.
-fn is_sound(item: &Item, record: &RunRecord) -> bool {
-    usize::from(item.policy) < record.head.policies.len()
-        && usize::from(item.demand) < record.head.demands.len()
-        && item.group.is_none_or(|group| usize::from(group) < record.head.groups.len())
-        && item.review.is_none_or(|review| usize::from(review) < record.head.reviews.len())
-        && item.extra.as_ref().is_none_or(|extra| extra_is_sound(item, extra, record))
-        && item.needs.iter().all(|need| need.item < record.items)
+fn is_sound(item: &Item, head: &RunHead, count: u32) -> bool {
+    usize::from(item.policy) < head.policies.len()
+        && usize::from(item.demand) < head.demands.len()
+        && item.group.is_none_or(|group| usize::from(group) < head.groups.len())
+        && item.review.is_none_or(|review| usize::from(review) < head.reviews.len())
+        && item.extra.as_ref().is_none_or(|extra| extra_is_sound(item, extra, count))
+        && item.needs.iter().all(|need| need.item < count)
         && (!item.state.is_granted() || !item.attempts.is_empty())
 }
 
-fn extra_is_sound(item: &Item, extra: &Extra, record: &RunRecord) -> bool {
-    let leads = |position: &Option<u32>| position.is_none_or(|position| position < record.items);
+fn extra_is_sound(item: &Item, extra: &Extra, count: u32) -> bool {
+    let leads = |position: &Option<u32>| position.is_none_or(|position| position < count);
     leads(&extra.review_of)
         && leads(&extra.reviewed_by)
         && leads(&extra.expand_into)

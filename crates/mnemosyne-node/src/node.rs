@@ -15,6 +15,7 @@ use mnemosyne_core::reply::Reply;
 use mnemosyne_core::settings::Settings;
 use mnemosyne_core::view::Order;
 use mnemosyne_persistence::storage::is_full;
+use mnemosyne_persistence::{DataDir, DataDirError};
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -129,7 +130,7 @@ pub struct Node {
 
 /// A data directory that is written to. What goes on of a node that was dropped and not closed still writes there, so
 /// nobody gets the directory then before this process has ended.
-struct Held(Option<mnemosyne_persistence::DataDir>);
+struct Held(Option<DataDir>);
 
 impl Held {
     /// Lets others have it: nothing is written any more.
@@ -196,6 +197,8 @@ impl Node {
             snapshot_bytes,
         })
         .await?;
+        // All of it was understood; what is written from now on an earlier release might not understand.
+        upgrade(&dir)?;
         let dir = Held(Some(dir));
 
         let clock = Clock::start_after(consensus.query(Orchestration::now).await?);
@@ -395,6 +398,16 @@ fn announce(path: &Path, node: NodeId) -> Result<Bound, NodeError> {
             Err(if is_full(&error) { no_room_in(path, error) } else { io("write node.json")(error) })
         }
     }
+}
+
+fn upgrade(dir: &DataDir) -> Result<(), NodeError> {
+    dir.upgrade().map_err(|error| match error {
+        DataDirError::Io { source, .. } if is_full(&source) => no_room_in(dir.path(), source),
+        error => {
+            let what = format!("say which format {} has", dir.path().display());
+            NodeError::Io { what, source: std::io::Error::other(error) }
+        }
+    })
 }
 
 fn no_room_in(path: &Path, source: std::io::Error) -> NodeError {

@@ -1,7 +1,7 @@
 //! The one folder of a node: ours, of a format we know, and locked.
 //!
 //! ```text
-//! FORMAT    "mnemosyne-data 3"
+//! FORMAT    "mnemosyne-data 4"
 //! lock      "mnemosyne-lock 1 pid 4711", and an exclusive flock as long as the node runs
 //! ```
 
@@ -18,7 +18,7 @@ use crate::storage::{FileBackend, ReadOnlyBackend, is_full};
 
 const FORMAT_NAME: &str = "FORMAT";
 const FORMAT_WORD: &str = "mnemosyne-data";
-const FORMAT_VERSION: u32 = 3;
+const FORMAT_VERSION: u32 = 4;
 /// The oldest one that can be read. What was written before it belongs to no release.
 const FORMAT_OLDEST: u32 = 3;
 const LOCK_NAME: &str = "lock";
@@ -220,6 +220,19 @@ impl DataDir {
         })
     }
 
+    /// Says that the folder is of the format that this release writes, from now on. To be called when everything in
+    /// it was understood, and before anything is written that an earlier release would not understand: such a one
+    /// refuses the folder then.
+    ///
+    /// # Errors
+    /// [`DataDirError::Io`]; the folder has the format that it had.
+    pub fn upgrade(&self) -> Result<(), DataDirError> {
+        match read_format(&self.path)? {
+            Some(FORMAT_VERSION) => Ok(()),
+            _ => write_format(&self.path),
+        }
+    }
+
     /// The files of the folder.
     #[must_use]
     pub fn backend(&self) -> Arc<FileBackend> {
@@ -279,8 +292,8 @@ fn require_own(path: &Path) -> Result<(), DataDirError> {
     Ok(())
 }
 
-/// Whether the folder has a format, which then is one we know.
-fn read_format(path: &Path) -> Result<Option<()>, DataDirError> {
+/// The format of the folder, which is one we know; none when it has none.
+fn read_format(path: &Path) -> Result<Option<u32>, DataDirError> {
     let file = path.join(FORMAT_NAME);
     let text = match File::open(&file) {
         Ok(opened) => read_text(&opened).map_err(|error| failed("read", &file, error))?,
@@ -299,7 +312,7 @@ fn read_format(path: &Path) -> Result<Option<()>, DataDirError> {
         Some(found @ 1..FORMAT_OLDEST) => {
             Err(DataDirError::OlderFormat { path: path.to_owned(), found, oldest: FORMAT_OLDEST })
         }
-        Some(FORMAT_OLDEST..) => Ok(Some(())),
+        Some(found @ FORMAT_OLDEST..) => Ok(Some(found)),
         _ => Err(DataDirError::NotADataDir {
             path: path.to_owned(),
             reason: format!("its {FORMAT_NAME} file says something else"),
@@ -308,7 +321,7 @@ fn read_format(path: &Path) -> Result<Option<()>, DataDirError> {
 }
 
 /// The same of a folder that has a format or is empty. Somebody may be making it a data folder in this moment.
-fn format_unless_empty(path: &Path) -> Result<Option<()>, DataDirError> {
+fn format_unless_empty(path: &Path) -> Result<Option<u32>, DataDirError> {
     if let Some(known) = read_format(path)? {
         return Ok(Some(known));
     }
@@ -353,6 +366,11 @@ fn take_lock(path: &Path, lock: &mut File, how: FlockOperation) -> Result<(), Da
 fn initialise(path: &Path) -> Result<(), DataDirError> {
     fs::set_permissions(path, Permissions::from_mode(0o700))
         .map_err(|error| failed("set the permissions of", path, error))?;
+    write_format(path)
+}
+
+/// Says durably that the folder has the format that this release writes.
+fn write_format(path: &Path) -> Result<(), DataDirError> {
     let temporary = path.join(temporary_format());
     let write = || -> io::Result<()> {
         let mut file =

@@ -31,7 +31,7 @@ fn a_new_folder_is_made_for_its_owner_only_and_opened_again() {
     let path = folder.path().join("deep/data");
     let data = DataDir::open(&path).expect("made");
     assert_eq!((mode(&path), data.path(), data.exposed_mode()), (0o700, &*path, None));
-    assert_eq!(fs::read_to_string(path.join("FORMAT")).expect("there"), "mnemosyne-data 3\n");
+    assert_eq!(fs::read_to_string(path.join("FORMAT")).expect("there"), "mnemosyne-data 4\n");
     assert_eq!(mode(&path.join("FORMAT")), 0o600);
     let backend = data.backend();
     backend.open("file", OpenMode::CreateNew).expect("create");
@@ -66,13 +66,27 @@ fn a_second_node_is_refused_and_told_who_is_there() {
 fn a_newer_format_is_refused_before_anything_is_touched() {
     let folder = tempfile::tempdir().expect("a folder for the test");
     let path = folder.path();
-    fs::write(path.join("FORMAT"), "mnemosyne-data 4\n").expect("write");
+    fs::write(path.join("FORMAT"), "mnemosyne-data 5\n").expect("write");
     let before = state(path);
     for refused in [DataDir::open(path).map(drop), DataDir::open_to_read(path).map(drop)] {
         let error = refused.expect_err("newer");
-        assert!(matches!(error, DataDirError::NewerFormat { found: 4, supported: 3, .. }), "{error}");
+        assert!(matches!(error, DataDirError::NewerFormat { found: 5, supported: 4, .. }), "{error}");
     }
     assert_eq!(state(path), before);
+}
+
+#[test]
+fn an_earlier_format_is_kept_until_everything_was_understood() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let path = folder.path();
+    let format = || fs::read_to_string(path.join("FORMAT")).expect("there");
+    fs::write(path.join("FORMAT"), "mnemosyne-data 3\n").expect("write");
+    DataDir::open_to_read(path).expect("who only looks changes nothing");
+    assert_eq!(format(), "mnemosyne-data 3\n");
+    let data = DataDir::open(path).expect("it can be read");
+    assert_eq!(format(), "mnemosyne-data 3\n");
+    data.upgrade().expect("there is room");
+    assert_eq!(format(), "mnemosyne-data 4\n");
 }
 
 #[test]
@@ -111,7 +125,7 @@ fn a_folder_of_another_user_may_be_read_and_nothing_else() {
     let error = DataDir::open(path).expect_err("foreign");
     assert!(matches!(error, DataDirError::Foreign { .. }), "{error}");
     if path == given_away {
-        fs::write(path.join("FORMAT"), "mnemosyne-data 3\n").expect("write");
+        fs::write(path.join("FORMAT"), "mnemosyne-data 4\n").expect("write");
         let before = state(path);
         DataDir::open_to_read(path).expect("whoever may read it may look");
         assert_eq!(state(path), before);

@@ -70,10 +70,7 @@ impl Orchestration {
 
     /// Takes an item that waits for a time or a slot out of the way.
     fn park(&mut self, at: ItemRef) -> bool {
-        let waits = matches!(
-            self.item(at).state,
-            ItemState::Pending | ItemState::Scheduled | ItemState::Ready | ItemState::BackingOff
-        );
+        let waits = self.item(at).state.waits();
         if waits {
             self.set_state(at, ItemState::Paused);
         }

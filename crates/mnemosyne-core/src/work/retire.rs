@@ -1,8 +1,9 @@
 //! Finished runs leave the state when their retention has passed, whole. A run
 //! is the unit, so an item never waits for one that is gone. What they did
-//! stays in the history.
+//! stays in the history; they themselves go into the archive.
 
 use crate::event::Event;
+use crate::image::RunImage;
 use crate::orchestration::Orchestration;
 use crate::work::state::ItemState;
 use crate::work::timers::{DeadlineReason, Timer};
@@ -44,16 +45,18 @@ impl Orchestration {
         }
         let place = self.facts.runs.get_mut(usize::try_from(slot).expect("a position in memory"));
         let run = place.and_then(Option::take).expect("only runs in the state are retired");
-        self.index.by_id.remove(&run.head.id);
-        if let Some(key) = run.head.key {
-            self.index.run_keys.remove(&(run.head.namespace, key));
+        let id = run.head.id;
+        self.index.by_id.remove(&id);
+        if let Some(key) = run.head.key.clone() {
+            self.index.run_keys.remove(&(run.head.namespace.clone(), key));
         }
-        for class in run.classes {
-            self.index.classes.release(class);
+        for class in &run.classes {
+            self.index.classes.release(*class);
         }
         self.index.free.insert(slot);
         self.facts.totals.retired += run.items.len() as u64;
-        self.emit(Event::RunRetired { run: run.head.id });
+        self.archive(RunImage::of(self.facts.now, run));
+        self.emit(Event::RunRetired { run: id });
     }
 
     /// The counters agree: every submitted item is somewhere, once.

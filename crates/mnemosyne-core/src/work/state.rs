@@ -68,6 +68,12 @@ impl ItemState {
         Self::Expired,
     ];
 
+    /// Whether it waits for a dependency, a time or a slot: what a pause holds.
+    #[must_use]
+    pub fn waits(self) -> bool {
+        matches!(self, Self::Pending | Self::Scheduled | Self::Ready | Self::BackingOff)
+    }
+
     /// Position in [`ItemState::ALL`].
     #[must_use]
     pub fn index(self) -> usize {

@@ -9,14 +9,17 @@ use mnemosyne_core::effect::Effect;
 use mnemosyne_core::event::Event;
 use mnemosyne_core::hash::mix;
 use mnemosyne_core::id::{FencingToken, ItemId, NodeId, QuestionId, RunId, SessionId};
+use mnemosyne_core::image::{Retired, RunImage, RunSummary};
 use mnemosyne_core::inbox::{Ask, Decision, QuestionKind};
 use mnemosyne_core::invariant;
 use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::orchestration::{Orchestration, Output};
+use mnemosyne_core::past::Past;
 use mnemosyne_core::reply::Reply;
 use mnemosyne_core::role::AgentRole;
 use mnemosyne_core::settings::{LoadBalancingStrategy, Settings};
 use mnemosyne_core::time::{Span, Stamp};
+use mnemosyne_core::view::ItemFilter;
 use mnemosyne_core::work::attempt::{AttemptResult, Cause};
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::review::{Judgement, ReviewVerdict};
@@ -54,6 +57,8 @@ struct World {
     completed: BTreeMap<ItemId, u32>,
     submitted: u64,
     questions: Vec<QuestionId>,
+    /// Every run as its events tell it.
+    told: BTreeMap<RunId, Past>,
 }
 
 impl World {
@@ -81,6 +86,9 @@ impl World {
             }
         }
         for record in &output.events {
+            if let Some(run) = record.event.run() {
+                self.told.entry(run).or_insert_with(|| Past::of(run)).fold(record);
+            }
             match record.event {
                 Event::WorkItemEnded { item, state: ItemState::Succeeded } => {
                     *self.completed.entry(item).or_default() += 1;
@@ -101,10 +109,45 @@ impl World {
 }
 
 impl World {
+    /// What has left the state is as its events tell it, too.
+    fn check_retired(&self, state: &Orchestration, retired: &[Retired]) {
+        for Retired { image, .. } in retired {
+            let records: Vec<Vec<u8>> = image.records().collect();
+            assert_eq!(records.len() as u64, image.record_count());
+            let read = RunImage::read(records.iter().map(Vec::as_slice)).expect("just written");
+            assert_eq!(RunSummary::of(&records[0]).expect("just written"), *read.summary());
+            let run = read.run();
+            let past = &self.told[&run];
+            assert_eq!(past.retired_at, Some(state.now()));
+            compare(past, &read.into_state(), run);
+        }
+    }
+
+    /// What the events tell is what the state says.
+    fn check_past(&self, state: &Orchestration) {
+        for (run, past) in self.told.iter().filter(|(run, _)| state.knows_run(**run)) {
+            compare(past, state, *run);
+        }
+    }
+
     fn grown(&mut self, run: RunId, by: u32) {
         self.submitted += u64::from(by);
         let known = self.runs.iter_mut().find(|(known, _)| *known == run);
         known.expect("only accepted runs grow").1 += by;
+    }
+}
+
+fn compare(past: &Past, state: &Orchestration, run: RunId) {
+    let view = state.run_view(run).expect("it is there");
+    assert_eq!(past.submitted_at, Some(view.created_at));
+    assert_eq!(past.finished, view.finished_at.zip(view.result));
+    assert_eq!(past.held, view.paused, "{run}");
+    let items = state.items(&ItemFilter { run: Some(run), limit: usize::MAX, ..ItemFilter::default() });
+    assert_eq!(past.items().count(), items.len());
+    for ((told, then), item) in past.items().zip(items) {
+        let is_held = then.held || past.held;
+        let found = if is_held && item.state.waits() { ItemState::Paused } else { item.state };
+        assert_eq!(told, found, "{} {}", item.id, item.reason);
     }
 }
 
@@ -318,6 +361,10 @@ fn history(seed: u64, entries: u64) {
         assert_eq!(output.events, copy.events, "seed {seed}, entry {index}: the replica did something else");
         assert_eq!(state.hash(), replica.hash(), "seed {seed}, entry {index}");
         world.learn(&batch.commands, &output);
+        world.check_retired(&state, &output.retired);
+        if index.is_multiple_of(11) {
+            world.check_past(&state);
+        }
         if dice.chance(7) {
             replica = invariant::check_restore(&replica)
                 .unwrap_or_else(|violation| panic!("seed {seed}, entry {index}: {violation}"));

@@ -206,8 +206,8 @@ fn a_damaged_history_is_found_and_a_shortened_one_is_written_again() {
 fn a_newer_format_is_left_alone() {
     let (scene, segment) = finished();
     let format = scene.data_dir().join("FORMAT");
-    let whole = damage(&format, |bytes| *bytes = b"mnemosyne-data 4\n".to_vec());
-    refuses(&scene, &["has data format 4, this release knows formats up to 3"]);
+    let whole = damage(&format, |bytes| *bytes = b"mnemosyne-data 5\n".to_vec());
+    refuses(&scene, &["has data format 5, this release knows formats up to 4"]);
     fs::write(&format, "mnemosyne-data 2\n").expect("a file");
     refuses(&scene, &["has data format 2, which no release has written"]);
     fs::write(&format, whole).expect("a file");

@@ -15,6 +15,7 @@ mod dialects;
 mod endpoints;
 mod everything_killed;
 mod failing_disk;
+mod formats;
 mod full_disk;
 mod json;
 mod json_errors;
