@@ -38,6 +38,9 @@ impl Command {
                 Self::Ask { ask, .. } => ask.log_bytes(),
                 Self::Decide { text, .. } => text.len(),
                 Self::Cancel { reason, .. } => reason.len(),
+                Self::Import { records } | Self::Fork { source: ForkSource::Records(records), .. } => {
+                    records.iter().map(|record| record.len()).sum()
+                }
                 _ => 0,
             }
     }
@@ -154,6 +157,27 @@ pub enum Command {
         /// The hash after it.
         hash: StateHash,
     },
+    /// Take in a run that another data directory has given out.
+    Import {
+        /// Its records, as [`RunImage`](crate::image::RunImage) makes them.
+        records: Vec<Box<[u8]>>,
+    },
+    /// Accept a run that does a part of an earlier one anew and keeps the rest.
+    Fork {
+        /// The earlier run.
+        source: ForkSource,
+        /// Positions of the items that are done anew; what depends on them is, too.
+        from: Vec<u32>,
+    },
+}
+
+/// The run that another one is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ForkSource {
+    /// One in the state.
+    Run(RunId),
+    /// One that has left it: its records.
+    Records(Vec<Box<[u8]>>),
 }
 
 /// A run that is to be accepted.

@@ -80,6 +80,10 @@ pub enum Event {
     ItemsAdded { item: ItemId, items: u32 },
     /// The gate of a phase was approved; phases are counted from 0.
     PhaseCompleted { run: RunId, phase: u16 },
+    /// A result that another copy of the run had recorded counts here now.
+    ResultTakenOver { item: ItemId, token: FencingToken },
+    /// Another copy of the run has recorded a result, too; the one recorded here counts.
+    ResultSuperseded { item: ItemId, token: FencingToken },
 }
 
 impl Event {
@@ -123,6 +127,8 @@ impl Event {
             Self::QuestionDecided { .. } => "QuestionDecided",
             Self::ItemsAdded { .. } => "ItemsAdded",
             Self::PhaseCompleted { .. } => "PhaseCompleted",
+            Self::ResultTakenOver { .. } => "ResultTakenOver",
+            Self::ResultSuperseded { .. } => "ResultSuperseded",
         }
     }
 
@@ -159,7 +165,9 @@ impl Event {
             | Self::ReviewDecided { item, .. }
             | Self::QuestionAsked { item, .. }
             | Self::QuestionDecided { item, .. }
-            | Self::ItemsAdded { item, .. } => Some(item),
+            | Self::ItemsAdded { item, .. }
+            | Self::ResultTakenOver { item, .. }
+            | Self::ResultSuperseded { item, .. } => Some(item),
             _ => None,
         }
     }
@@ -204,6 +212,8 @@ impl Event {
             }
             Self::ItemsAdded { item, items } => (26, fold_item(item), u64::from(items)),
             Self::PhaseCompleted { run, phase } => (27, run.as_u64(), u64::from(phase)),
+            Self::ResultTakenOver { item, token } => (28, fold_item(item), token.0),
+            Self::ResultSuperseded { item, token } => (29, fold_item(item), token.0),
         };
         hash.fold(kind);
         hash.fold(first);

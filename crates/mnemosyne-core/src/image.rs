@@ -4,7 +4,7 @@
 //! It is a row of records, each of which says whose it is:
 //!
 //! ```text
-//! version | run | time | 0 | summary | what the run is beside its items, and how many there are
+//! version | run | time | 0 | summary | what the run is beside its items, how many there are | open questions
 //! version | run | time | 1 | items 1 to 1024
 //! version | run | time | 2 | items 1025 to 2048 …
 //! ```
@@ -12,6 +12,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::RunId;
+use crate::inbox::Question;
 use crate::orchestration::Orchestration;
 use crate::snapshot::run_is_sound;
 use crate::time::Stamp;
@@ -31,8 +32,10 @@ pub struct RunImage {
     /// When it was taken.
     at: Stamp,
     summary: RunSummary,
-    head: RunHead,
-    items: Pages<Item>,
+    pub(crate) head: RunHead,
+    pub(crate) items: Pages<Item>,
+    /// What humans are asked about it.
+    pub(crate) questions: Vec<Question>,
 }
 
 /// A run that has left the state, with the place that it has in the archive.
@@ -113,6 +116,10 @@ impl RunSummary {
 
 impl RunImage {
     pub(crate) fn of(at: Stamp, run: Run) -> Self {
+        Self::with(at, run, Vec::new())
+    }
+
+    pub(crate) fn with(at: Stamp, run: Run, questions: Vec<Question>) -> Self {
         let summary = RunSummary {
             name: run.head.name.clone(),
             namespace: run.head.namespace.clone(),
@@ -121,7 +128,7 @@ impl RunImage {
             result: run.result(),
             counts: run.counts.to_vec(),
         };
-        Self { at, summary, head: run.head, items: run.items }
+        Self { at, summary, head: run.head, items: run.items, questions }
     }
 
     /// Whose image it is.
@@ -142,6 +149,13 @@ impl RunImage {
         &self.summary
     }
 
+    /// How many items it has.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a run always has items")]
+    pub fn len(&self) -> u32 {
+        u32::try_from(self.items.len()).expect("bounded by items_per_run_max")
+    }
+
     /// How many records it has.
     #[must_use]
     pub fn record_count(&self) -> u64 {
@@ -151,8 +165,7 @@ impl RunImage {
     /// It as records, in order.
     pub fn records(&self) -> impl Iterator<Item = Vec<u8>> {
         let items: Vec<&Item> = self.items.iter().collect();
-        let count = u32::try_from(items.len()).expect("bounded by items_per_run_max");
-        let first = self.record(0, &(&self.summary, &self.head, count));
+        let first = self.record(0, &(&self.summary, &self.head, self.len(), &self.questions));
         let chunks: Vec<Vec<&Item>> = items.chunks(ITEMS_PER_RECORD).map(<[_]>::to_vec).collect();
         let rest = (1_u32..).zip(chunks).map(|(part, chunk)| self.record(part, &chunk));
         std::iter::once(first).chain(rest)
@@ -171,7 +184,8 @@ impl RunImage {
         let mut records = records.into_iter();
         let first = records.next().ok_or_else(|| ImageError::Damaged("there is none".to_owned()))?;
         let (tag, rest) = split(first)?;
-        let (summary, head, count): (RunSummary, RunHead, u32) = postcard::from_bytes(rest).map_err(damaged)?;
+        let (summary, head, count, questions): (RunSummary, RunHead, u32, Vec<Question>) =
+            postcard::from_bytes(rest).map_err(damaged)?;
         let mut items: Vec<Item> = Vec::new();
         for (part, record) in (1_u32..).zip(records) {
             let (found, rest) = split(record)?;
@@ -185,7 +199,7 @@ impl RunImage {
         if !whole || !run_is_sound(&head, &items) {
             return Err(ImageError::Damaged(format!("run {} is not whole", tag.run)));
         }
-        Ok(Self { at: tag.at, summary, head, items: items.into_iter().collect() })
+        Ok(Self { at: tag.at, summary, head, items: items.into_iter().collect(), questions })
     }
 
     /// A state that has this run and nothing else, to be looked at like any other.

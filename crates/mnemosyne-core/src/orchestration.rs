@@ -217,6 +217,8 @@ impl Orchestration {
                 self.compare_hash(*index, *hash);
                 Ok(Reply::Done)
             }
+            Command::Import { records } => self.import(records),
+            Command::Fork { source, from } => self.fork(source, from),
         };
         done.unwrap_or_else(Reply::Refused)
     }

@@ -41,6 +41,31 @@ pub enum Reply {
     },
     /// Nothing was changed.
     Refused(Refusal),
+    /// A run came from elsewhere, or is made of an earlier one.
+    Imported(Imported),
+}
+
+/// A run that came from elsewhere, or is made of an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// The run.
+    pub run: RunId,
+    /// Items in it.
+    pub items: u32,
+    /// It was known, and the two copies were merged.
+    pub existing: bool,
+    /// Items whose results were taken over.
+    pub taken: u32,
+    /// Items that have a result of their own here, which stays the one that counts.
+    pub duplicates: u32,
+    /// Items whose results could not be taken over as things stand.
+    pub left: u32,
+}
+
+impl Default for Imported {
+    fn default() -> Self {
+        Self { run: RunId::MIN, items: 0, existing: false, taken: 0, duplicates: 0, left: 0 }
+    }
 }
 
 /// Why a command changed nothing.

@@ -160,7 +160,7 @@ impl Orchestration {
     }
 
     /// Stores a run that was read, with everything that is derived from it.
-    pub(crate) fn adopt(&mut self, (head, items): (RunHead, Vec<Item>)) {
+    pub(crate) fn adopt(&mut self, (head, items): (RunHead, Vec<Item>)) -> u32 {
         let classes =
             head.demands.iter().map(|demand| self.index.classes.acquire(demand, &self.facts.nodes)).collect();
         let granted = vec![0; head.groups.len()];
@@ -174,6 +174,7 @@ impl Orchestration {
         let counts = [0; ItemState::ALL.len()];
         let slot = self.store_run(Run { head, items, counts, hard_failures: 0, classes, granted });
         self.index_run(slot);
+        slot
     }
 
     /// Every question belongs to an item that lists it.

@@ -65,6 +65,8 @@ pub enum Why {
     Deadline,
     /// An item with the same key has done its work.
     DoneByKey { holder: ItemId },
+    /// An earlier run had done its work, of which this one is a fork.
+    Reused { item: ItemId },
     /// Its result is being judged, by that item.
     Review { review: ItemId, state: ItemState },
     /// A human has to decide; whether an attempt runs and waits for it.
@@ -144,6 +146,7 @@ impl Orchestration {
             EndReason::Deadline => Why::Deadline,
             EndReason::Rejected { reason } => Why::Rejected { reason: reason.clone() },
             EndReason::SameKey { item } => Why::DoneByKey { holder: *item },
+            EndReason::Reused { item } => Why::Reused { item: *item },
         }
     }
 
@@ -285,6 +288,7 @@ impl fmt::Display for Why {
             Self::Rejected { reason } if reason.is_empty() => f.write_str("was rejected"),
             Self::Rejected { reason } => write!(f, "was rejected: {reason}"),
             Self::DoneByKey { holder } => write!(f, "has the same key as {holder}, which has done the work"),
+            Self::Reused { item } => write!(f, "was done by {item}, of which this is a fork"),
         }
     }
 }

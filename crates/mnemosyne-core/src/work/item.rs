@@ -129,6 +129,11 @@ pub enum EndReason {
         /// In words.
         reason: Box<str>,
     },
+    /// An earlier run had done it, of which this one is a fork.
+    Reused {
+        /// The item there.
+        item: ItemId,
+    },
 }
 
 impl Item {

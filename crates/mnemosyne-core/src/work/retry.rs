@@ -146,7 +146,7 @@ impl Orchestration {
 
     /// Counts the dependencies of a reopened item anew; the one that can never
     /// be met is returned.
-    fn recount(&mut self, at: ItemRef) -> Option<EndReason> {
+    pub(crate) fn recount(&mut self, at: ItemRef) -> Option<EndReason> {
         let run = self.run(at.run);
         let item = run.item(at.position).expect("the item exists");
         let met = |need: &&Need| {
@@ -172,7 +172,7 @@ impl Orchestration {
     }
 
     /// Moves a reopened item on.
-    fn settle(&mut self, at: ItemRef, blocking: Option<EndReason>) {
+    pub(crate) fn settle(&mut self, at: ItemRef, blocking: Option<EndReason>) {
         if self.item(at).state != ItemState::Pending {
             return;
         }

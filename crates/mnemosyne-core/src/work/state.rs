@@ -140,7 +140,7 @@ impl ItemState {
         use ItemState as S;
         match (self, next) {
             // Waiting for dependencies, for a time or for a slot.
-            (S::Pending, S::Scheduled | S::Ready | S::Skipped | S::Succeeded)
+            (S::Pending, S::Scheduled | S::Ready | S::BackingOff | S::Skipped | S::Succeeded)
             | (S::Scheduled | S::BackingOff, S::Ready)
             | (S::Ready, S::Assigned)
             // Execution; a result may arrive before the report of its start.
@@ -157,6 +157,8 @@ impl ItemState {
             | (S::Pending | S::Scheduled | S::Ready | S::BackingOff, S::Paused)
             | (S::Paused, S::Pending | S::Scheduled | S::Ready | S::BackingOff | S::Skipped | S::Succeeded)
             | (S::Assigned | S::Running, S::Paused)
+            // A result of another copy of the run.
+            | (S::Scheduled | S::Ready | S::BackingOff, S::Succeeded)
             // A user asks for another try.
             | (S::Failed | S::Cancelled | S::Skipped | S::Expired, S::Pending) => true,
             // Every unfinished item may be cancelled or miss its deadline.

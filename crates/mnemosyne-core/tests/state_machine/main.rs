@@ -1,6 +1,7 @@
 //! The state machine, tested by values: stories, and random histories.
 
 mod approval;
+mod elsewhere;
 mod expanding;
 mod random;
 mod reopened;

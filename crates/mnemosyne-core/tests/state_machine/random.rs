@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::story::{failure, interrupted, item, run, submit, success};
-use mnemosyne_core::command::{Batch, Command, OnExisting, Submission, Target};
+use mnemosyne_core::command::{Batch, Command, ForkSource, OnExisting, Submission, Target};
 use mnemosyne_core::effect::Effect;
 use mnemosyne_core::event::Event;
 use mnemosyne_core::hash::mix;
@@ -15,7 +15,7 @@ use mnemosyne_core::invariant;
 use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::orchestration::{Orchestration, Output};
 use mnemosyne_core::past::Past;
-use mnemosyne_core::reply::Reply;
+use mnemosyne_core::reply::{Imported, Reply};
 use mnemosyne_core::role::AgentRole;
 use mnemosyne_core::settings::{LoadBalancingStrategy, Settings};
 use mnemosyne_core::time::{Span, Stamp};
@@ -69,6 +69,10 @@ impl World {
                     self.runs.push((*run, *items));
                     self.submitted += u64::from(*items);
                 }
+                (_, Reply::Imported(Imported { run, items, existing: false, .. })) => {
+                    self.runs.push((*run, *items));
+                    self.submitted += u64::from(*items);
+                }
                 (Command::StartSession { node, .. }, Reply::Session { session, .. }) => {
                     self.sessions.insert(*node, *session);
                 }
@@ -93,7 +97,7 @@ impl World {
                 Event::WorkItemEnded { item, state: ItemState::Succeeded } => {
                     *self.completed.entry(item).or_default() += 1;
                 }
-                Event::ReviewRequested { item, .. } => self.grown(item.run, 1),
+                Event::ReviewRequested { item, review } if self.is_new(review) => self.grown(item.run, 1),
                 Event::ItemsAdded { item, items } => self.grown(item.run, items),
                 Event::QuestionAsked { question, .. } => self.questions.push(question),
                 _ => {}
@@ -130,6 +134,12 @@ impl World {
         }
     }
 
+    /// A review that came along with its run has been counted.
+    fn is_new(&self, review: ItemId) -> bool {
+        let run = self.runs.iter().find(|(run, _)| *run == review.run);
+        run.is_some_and(|(_, items)| review.position >= *items)
+    }
+
     fn grown(&mut self, run: RunId, by: u32) {
         self.submitted += u64::from(by);
         let known = self.runs.iter_mut().find(|(known, _)| *known == run);
@@ -139,8 +149,9 @@ impl World {
 
 fn compare(past: &Past, state: &Orchestration, run: RunId) {
     let view = state.run_view(run).expect("it is there");
-    assert_eq!(past.submitted_at, Some(view.created_at));
-    assert_eq!(past.finished, view.finished_at.zip(view.result));
+    // One that came from elsewhere was accepted there.
+    assert!(past.submitted_at >= Some(view.created_at));
+    assert_eq!(past.finished.map(|(_, result)| result), view.result);
     assert_eq!(past.held, view.paused, "{run}");
     let items = state.items(&ItemFilter { run: Some(run), limit: usize::MAX, ..ItemFilter::default() });
     assert_eq!(past.items().count(), items.len());
@@ -370,7 +381,47 @@ fn history(seed: u64, entries: u64) {
                 .unwrap_or_else(|violation| panic!("seed {seed}, entry {index}: {violation}"));
         }
     }
+    elsewhere(seed, &state, &world, now);
     drain(seed, &mut state, &mut world, entries, now);
+}
+
+/// Every run goes on in another data directory, and so do forks of it.
+fn elsewhere(seed: u64, origin: &Orchestration, known: &World, now: u64) {
+    let mut dice = Dice(mix(seed ^ 0xe15e));
+    let (mut state, mut world) = (Orchestration::new(), World::default());
+    let runs = known.runs.iter().filter(|(run, _)| origin.knows_run(*run));
+    let mut index = 0;
+    for (run, items) in runs {
+        let image = origin.image(*run).expect("it is known");
+        let records: Vec<Box<[u8]>> = image.records().map(Vec::into_boxed_slice).collect();
+        let from = vec![u32::try_from(dice.roll(u64::from(*items))).expect("small")];
+        let source = match dice.chance(50) {
+            true => ForkSource::Run(*run),
+            false => ForkSource::Records(records.clone()),
+        };
+        for command in [Command::Import { records: records.clone() }, Command::Fork { source, from }] {
+            index += 1;
+            let commands = vec![command, Command::Import { records: records.clone() }];
+            let output =
+                state.apply(index, &Batch { stamp: Stamp::from_millis(now), commands: commands.clone() });
+            if let Err(violation) =
+                invariant::check(&state).and_then(|()| invariant::check_restore(&state).map(drop))
+            {
+                panic!("seed {seed}, run {run}: {violation}");
+            }
+            match &output.replies[..] {
+                [Reply::Imported(_), Reply::Imported(again)] => {
+                    let nothing = (again.existing, again.taken, again.duplicates, again.left);
+                    assert_eq!(nothing, (true, 0, 0, 0), "seed {seed}, run {run}: it says nothing new");
+                }
+                // The key of the run, or of one of its items, is in use by an earlier fork.
+                replies => assert!(replies.iter().any(|reply| matches!(reply, Reply::Refused(_)))),
+            }
+            world.learn(&commands, &output);
+            world.check_past(&state);
+        }
+    }
+    drain(seed, &mut state, &mut world, index, now);
 }
 
 /// The liveness half: without further faults everything comes to an end.

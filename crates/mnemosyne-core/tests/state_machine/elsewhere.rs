@@ -1,0 +1,259 @@
+//! Stories about runs that are taken somewhere else, merged, and forked.
+
+use crate::story::{Story, failure, item, run, success, with_policy};
+use mnemosyne_core::command::{Command, ForkSource};
+use mnemosyne_core::event::Event;
+use mnemosyne_core::id::RunId;
+use mnemosyne_core::reply::{Imported, Refusal, Reply};
+use mnemosyne_core::work::attempt::{AttemptResult, Outcome};
+use mnemosyne_core::work::payload::Payload;
+use mnemosyne_core::work::spec::{ItemSpec, RunSpec};
+use mnemosyne_core::work::state::ItemState as S;
+
+/// What `export` writes.
+fn records(story: &Story, run: RunId) -> Vec<Box<[u8]>> {
+    story.state.image(run).expect("it is known").records().map(Vec::into_boxed_slice).collect()
+}
+
+fn import(story: &mut Story, records: Vec<Box<[u8]>>) -> Imported {
+    match story.ask(Command::Import { records }) {
+        Reply::Imported(told) => told,
+        other => panic!("not taken but {other:?}"),
+    }
+}
+
+fn fork(story: &mut Story, run: RunId, from: &[u32]) -> RunId {
+    match story.ask(Command::Fork { source: ForkSource::Run(run), from: from.to_vec() }) {
+        Reply::Imported(told) => told.run,
+        other => panic!("not forked but {other:?}"),
+    }
+}
+
+fn with_outputs(text: &str) -> AttemptResult {
+    AttemptResult::Succeeded { outputs: Some(Payload::Inline(text.as_bytes().into())) }
+}
+
+/// a, then b and c, then d.
+fn diamond() -> RunSpec {
+    run("diamond", vec![item("a", &[]), item("b", &[0]), item("c", &[0]), item("d", &[1, 2])])
+}
+
+fn told(story: &Story, event: &Event) -> bool {
+    story.last.events.iter().any(|record| record.event == *event)
+}
+
+#[test]
+fn a_run_goes_on_where_it_is_taken_to() {
+    let mut here = Story::with_slots(1);
+    let id = here.submit(diamond());
+    here.finish(id.item(0), with_outputs("{\"x\":1}"));
+    here.start(id.item(1));
+    let token = here.token(id.item(1));
+    let image = records(&here, id);
+
+    let mut there = Story::with_slots(4);
+    let imported = import(&mut there, image);
+    assert_eq!(imported, Imported { run: id, items: 4, ..Imported::default() });
+    assert_eq!(there.states(id), [S::Succeeded, S::Assigned, S::Assigned, S::Pending]);
+    let detail = there.state.detail(id.item(1)).expect("it is there");
+    assert_eq!(detail.item.attempts, 2, "what was under way there starts again here");
+    assert_eq!(detail.history[0].token, token);
+    assert!(matches!(detail.history[0].outcome, Some(Outcome::Requeued(_))));
+    assert!(there.token(id.item(2)) > token, "tokens grow over all copies");
+    let late = Command::Finished { item: id.item(1), token, result: success(), report: None };
+    assert!(matches!(there.refused(late), Refusal::StaleToken { .. }));
+    there.restart();
+    for position in [1, 2, 3] {
+        there.succeed(id.item(position));
+    }
+    assert!(there.state.run_view(id).expect("kept").result.is_some());
+    let outputs = there.state.detail(id.item(0)).expect("it is there").outputs;
+    assert_eq!(outputs, Some(Payload::Inline(b"{\"x\":1}".as_slice().into())));
+}
+
+#[test]
+fn what_a_human_was_asked_is_asked_where_the_run_is_taken_to() {
+    let mut here = Story::with_slots(1);
+    let mut spec = run("gate", vec![item("a", &[]), item("gate", &[0])]);
+    spec.reviews = vec![mnemosyne_core::work::spec::Review { human: true, ..Default::default() }];
+    spec.items[1] = ItemSpec { review: Some(0), task: Payload::empty(), ..spec.items[1].clone() };
+    let id = here.submit(spec);
+    here.succeed(id.item(0));
+    assert_eq!(here.states(id), [S::Succeeded, S::Waiting]);
+    let asked = here.state.questions(9).remove(0).ask;
+    let image = records(&here, id);
+    let mut there = Story::with_slots(1);
+    import(&mut there, image);
+    let question = there.state.questions(9).remove(0);
+    assert_eq!(question.ask, asked);
+    there.ask(Command::Decide {
+        question: question.id,
+        decision: mnemosyne_core::inbox::Decision::Approve,
+        text: "".into(),
+    });
+    assert_eq!(there.states(id), [S::Succeeded, S::Succeeded]);
+}
+
+#[test]
+fn state_reconciliation_after_network_partition() {
+    // One history up to here, then two that go on without each other.
+    let mut ours = Story::with_slots(1);
+    let spec = run("apart", vec![item("a", &[]), item("b", &[]), item("c", &[]), item("d", &[0, 1, 2])]);
+    let id = ours.submit(spec);
+    let mut theirs = Story::with_slots(1);
+    import(&mut theirs, records(&ours, id));
+
+    ours.finish(id.item(0), with_outputs("1"));
+    theirs.now += 10;
+    theirs.finish(id.item(0), with_outputs("2"));
+    theirs.finish(id.item(1), with_outputs("3"));
+    theirs.fail(id.item(2));
+    let won = theirs.state.detail(id.item(1)).expect("it is there").completion.expect("it succeeded").token;
+
+    // b runs here at this moment: what runs is left alone.
+    assert_eq!(ours.states(id), [S::Succeeded, S::Assigned, S::Ready, S::Pending]);
+    let copy = records(&theirs, id);
+    let told_first = import(&mut ours, copy.clone());
+    assert_eq!((told_first.taken, told_first.duplicates, told_first.left), (0, 1, 1));
+    ours.finish(id.item(1), crate::story::interrupted());
+    ours.tick(0);
+    ours.restart();
+    // It is ready again, or waits: now the other copy's result counts.
+    ours.ask(Command::Drain { node: crate::story::NODE, on: true });
+    if ours.state_of(id.item(1)).is_granted() {
+        ours.finish(id.item(1), crate::story::interrupted());
+    }
+    let merged = import(&mut ours, copy.clone());
+    assert_eq!((merged.taken, merged.duplicates, merged.left), (1, 0, 0));
+    assert!(told(&ours, &Event::ResultTakenOver { item: id.item(1), token: won }));
+    let outputs = |position: u32| ours.state.detail(id.item(position)).expect("it is there").outputs;
+    assert_eq!(outputs(0), Some(Payload::Inline(b"1".as_slice().into())), "the first result stays");
+    assert_eq!(outputs(1), Some(Payload::Inline(b"3".as_slice().into())), "the only result is taken over");
+    let kept = &ours.state.detail(id.item(0)).expect("it is there").history;
+    assert_eq!(kept.len(), 2, "both are kept");
+    // The same copy again says nothing new.
+    let again = import(&mut ours, copy);
+    assert_eq!((again.taken, again.duplicates, again.left), (0, 0, 0));
+    ours.ask(Command::Drain { node: crate::story::NODE, on: false });
+    ours.succeed(id.item(2));
+    ours.succeed(id.item(3));
+    assert!(ours.state.run_view(id).expect("kept").result.is_some());
+}
+
+#[test]
+fn what_failed_here_is_done_by_the_copy_in_which_it_succeeded() {
+    let mut ours = Story::with_slots(1);
+    let id = ours.submit(with_policy(run("p", vec![item("a", &[]), item("b", &[0])]), |policy| {
+        policy.retry.max_attempts = 1;
+    }));
+    let mut theirs = Story::with_slots(1);
+    import(&mut theirs, records(&ours, id));
+    ours.fail(id.item(0));
+    assert_eq!(ours.states(id), [S::Failed, S::Skipped]);
+    theirs.succeed(id.item(0));
+    ours.ask(Command::Drain { node: crate::story::NODE, on: true });
+    assert_eq!(import(&mut ours, records(&theirs, id)).taken, 1);
+    assert_eq!(ours.states(id), [S::Succeeded, S::Ready]);
+}
+
+#[test]
+fn a_copy_of_another_plan_is_refused() {
+    let mut ours = Story::with_slots(1);
+    let id = ours.submit(run("p", vec![item("a", &[])]));
+    let mut theirs = Story::with_slots(1);
+    assert_eq!(theirs.submit(run("q", vec![item("a", &[])])), id, "both were accepted in the same millisecond");
+    let refusal = ours.refused(Command::Import { records: records(&theirs, id) });
+    assert_eq!(refusal.to_string(), format!("the run is not valid: run {id} here is of another plan"));
+}
+
+#[test]
+fn records_that_are_not_whole_are_refused() {
+    let mut ours = Story::with_slots(1);
+    let id = ours.submit(diamond());
+    let whole = records(&ours, id);
+    let mut there = Story::new();
+    let first = whole[0].clone();
+    for damaged in [vec![], vec![first.clone()], vec![first.clone(), first.clone()], vec![whole[1].clone()]] {
+        assert!(matches!(there.refused(Command::Import { records: damaged }), Refusal::Invalid { .. }));
+    }
+    let mut short = whole;
+    let cut = short[1].len() - 1;
+    short[1] = short[1][..cut].into();
+    assert!(matches!(there.refused(Command::Import { records: short }), Refusal::Invalid { .. }));
+}
+
+#[test]
+fn a_fork_does_anew_what_depends_on_its_root_and_nothing_else() {
+    let mut story = Story::with_slots(1);
+    let id = story.submit(diamond());
+    for (position, outputs) in [(0, "0"), (1, "1"), (2, "2"), (3, "3")] {
+        story.finish(id.item(position), with_outputs(outputs));
+    }
+    let forked = fork(&mut story, id, &[1]);
+    assert_ne!(forked, id);
+    assert_eq!(story.states(forked), [S::Succeeded, S::Assigned, S::Succeeded, S::Pending]);
+    let reused = story.state.detail(forked.item(2)).expect("it is there");
+    assert_eq!(reused.outputs, Some(Payload::Inline(b"2".as_slice().into())));
+    assert_eq!(
+        story.state.why(forked.item(2)).expect("it is there").to_string(),
+        format!("was done by {}, of which this is a fork", id.item(2))
+    );
+    story.restart();
+    story.succeed(forked.item(1));
+    story.succeed(forked.item(3));
+    assert!(story.state.run_view(forked).expect("kept").result.is_some());
+    assert_eq!(story.states(id), [S::Succeeded; 4], "the run it is made of is as it was");
+}
+
+#[test]
+fn a_fork_of_a_run_that_has_left_the_state_is_made_of_its_records() {
+    let mut story = Story::with_slots(1);
+    let id = story.submit(diamond());
+    for position in 0..4 {
+        story.succeed(id.item(position));
+    }
+    story.now += story.state.settings().retention.as_millis() + 1;
+    story.ask(Command::Tick);
+    assert!(!story.state.knows_run(id));
+    let retired = story.last.retired.remove(0);
+    assert_eq!((retired.first, retired.image.run()), (1, id));
+    let records: Vec<Box<[u8]>> = retired.image.records().map(Vec::into_boxed_slice).collect();
+    let refusal = story.refused(Command::Fork { source: ForkSource::Run(id), from: vec![3] });
+    assert!(matches!(refusal, Refusal::UnknownRun { .. }));
+    let Reply::Imported(told) =
+        story.ask(Command::Fork { source: ForkSource::Records(records), from: vec![3] })
+    else {
+        panic!("not forked");
+    };
+    assert_eq!((told.items, told.taken), (4, 3));
+    assert_eq!(story.states(told.run), [S::Succeeded, S::Succeeded, S::Succeeded, S::Assigned]);
+}
+
+#[test]
+fn what_had_not_succeeded_is_done_anew_in_a_fork() {
+    let mut story = Story::with_slots(1);
+    let id = story.submit(with_policy(diamond(), |policy| policy.retry.max_attempts = 1));
+    story.succeed(id.item(0));
+    story.finish(id.item(1), failure());
+    story.succeed(id.item(2));
+    assert_eq!(story.states(id), [S::Succeeded, S::Failed, S::Succeeded, S::Skipped]);
+    let forked = fork(&mut story, id, &[3]);
+    assert_eq!(story.states(forked), [S::Succeeded, S::Assigned, S::Succeeded, S::Pending]);
+}
+
+#[test]
+fn a_root_with_a_key_is_done_anew_all_the_same() {
+    let mut story = Story::with_slots(1);
+    let mut spec = diamond();
+    spec.items[1].key = Some("k".into());
+    spec.items[3].key = Some("l".into());
+    let id = story.submit(spec);
+    for position in 0..4 {
+        story.succeed(id.item(position));
+    }
+    let forked = fork(&mut story, id, &[1]);
+    assert_eq!(story.state_of(forked.item(1)), S::Assigned);
+    story.succeed(forked.item(1));
+    // Its dependent was not named: under its key the work is done once.
+    assert_eq!(story.state_of(forked.item(3)), S::Succeeded);
+}
