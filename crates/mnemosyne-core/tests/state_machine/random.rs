@@ -381,7 +381,9 @@ fn history(seed: u64, entries: u64) {
                 .unwrap_or_else(|violation| panic!("seed {seed}, entry {index}: {violation}"));
         }
     }
-    elsewhere(seed, &state, &world, now);
+    if seed.is_multiple_of(4) {
+        elsewhere(seed, &state, &world, now);
+    }
     drain(seed, &mut state, &mut world, entries, now);
 }
 
