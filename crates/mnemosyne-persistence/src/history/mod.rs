@@ -12,7 +12,9 @@
 //! history/00000000000000005121.hist    events 5121 on
 //! ```
 
+mod reader;
 mod segment;
+mod view;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -20,7 +22,9 @@ use std::sync::Arc;
 use crate::error::StoreError;
 use crate::storage::{ReadOnlyBackend, StorageBackend, list_if_there, make_dir};
 
-use segment::{Index, LazyIndex, Segment, event_bytes, file_name, first_seq_in};
+pub use reader::HistoryReader;
+use segment::{Index, LazyIndex, Segment, file_name, first_seq_in};
+use view::{Active, Complete, Shared, View};
 
 /// The largest event, in bytes.
 pub const EVENT_BYTES_MAX: usize = 64 << 20;
@@ -40,20 +44,13 @@ impl Default for HistoryOptions {
     }
 }
 
-/// An append-only store of events with consecutive numbers. One owner writes; reading needs no more than `&self`.
+/// An append-only store of events with consecutive numbers. One owner writes; others read by [`History::reader`].
 #[derive(Debug)]
 pub struct History {
     backend: Arc<dyn StorageBackend>,
     dir: String,
     options: HistoryOptions,
-    /// All segments but the last, oldest first. The index of each is made when it is first needed.
-    complete: Vec<(Segment, LazyIndex)>,
-    active: Option<(Segment, Index)>,
-    /// Events that are not durable; the last of them has the number before `next_seq`.
-    buffered: Vec<Vec<u8>>,
-    buffered_bytes: usize,
-    /// The event that is due; none in a history that never had one.
-    next_seq: Option<u64>,
+    reader: HistoryReader,
     torn_bytes: u64,
     /// The file whose sync failed.
     failed: Option<String>,
@@ -73,8 +70,8 @@ impl History {
         let failed = |error| StoreError::io("open the folder", dir, error);
         make_dir(&*backend, dir).map_err(failed)?;
         let (history, obsolete) = Self::understand(backend, dir, options)?;
-        if let Some((segment, index)) = &history.active {
-            segment.secure_tail(index)?;
+        if let Some(active) = &history.shared().lock().active {
+            active.segment.secure_tail(&active.index)?;
         }
         // What was before a new start, and whose removal was interrupted.
         history.remove_files(&obsolete)?;
@@ -107,20 +104,26 @@ impl History {
             Some(segment) => Some(check_last(segment)?),
             None => None,
         };
-        let complete = segments.into_iter().map(|segment| (segment, LazyIndex::new()));
-        let history = Self {
-            dir: dir.to_owned(),
-            options,
-            complete: complete.collect(),
-            buffered: Vec::new(),
-            buffered_bytes: 0,
-            next_seq: active.as_ref().map(|(_, index, _)| index.next_seq),
-            torn_bytes: active.as_ref().map_or(0, |(_, _, torn_bytes)| *torn_bytes),
-            active: active.map(|(segment, index, _)| (segment, index)),
-            failed: None,
-            backend,
+        let complete = segments
+            .into_iter()
+            .map(|segment| Arc::new(Complete { segment: Arc::new(segment), index: LazyIndex::new() }));
+        let torn_bytes = active.as_ref().map_or(0, |(_, _, torn_bytes)| *torn_bytes);
+        let active =
+            active.map(|(segment, index, _)| Active { segment: Arc::new(segment), index: Arc::new(index) });
+        let view = View {
+            complete: Arc::new(complete.collect()),
+            next_seq: active.as_ref().map(|active| active.index.next_seq),
+            active,
+            ..View::default()
         };
-        Ok((history, seqs))
+        let reader = HistoryReader { shared: Arc::new(Shared::new(view)) };
+        Ok((Self { backend, dir: dir.to_owned(), options, reader, torn_bytes, failed: None }, seqs))
+    }
+
+    /// Answers questions while this one appends.
+    #[must_use]
+    pub fn reader(&self) -> HistoryReader {
+        self.reader.clone()
     }
 
     /// Bytes of an incomplete last frame that were cut off when the history was opened.
@@ -143,17 +146,19 @@ impl History {
                 limit: EVENT_BYTES_MAX as u64,
             });
         }
-        let due = self.next_seq.unwrap_or(seq);
+        let mut view = self.shared().lock();
+        let due = view.next_seq.unwrap_or(seq);
         if seq < due {
             return Ok(());
         }
         if seq > due || seq == u64::MAX {
             return Err(StoreError::Gap { expected: due, found: seq });
         }
-        self.buffered.push(event.to_vec());
-        self.buffered_bytes += event_bytes(event);
-        self.next_seq = Some(seq + 1);
-        if self.buffered_bytes >= self.options.buffer_bytes_max {
+        view.tail.push(event);
+        view.next_seq = Some(seq + 1);
+        let is_full = view.tail.bytes >= self.options.buffer_bytes_max;
+        drop(view);
+        if is_full {
             self.sync()?;
         }
         Ok(())
@@ -168,15 +173,14 @@ impl History {
         if let Some(file) = &self.failed {
             return Err(StoreError::Failed { file: file.clone() });
         }
-        if let Some(first) = self.first_buffered() {
-            if let Err(error) = self.write(first) {
-                if !error.is_full() {
-                    self.failed.get_or_insert_with(|| self.dir.clone());
-                }
-                return Err(error);
+        let view = self.shared().view();
+        if let Some(first) = view.first_buffered()
+            && let Err(error) = self.write(first, &view)
+        {
+            if !error.is_full() {
+                self.failed.get_or_insert_with(|| self.dir.clone());
             }
-            self.buffered.clear();
-            self.buffered_bytes = 0;
+            return Err(error);
         }
         Ok(self.durable_seq())
     }
@@ -184,28 +188,25 @@ impl History {
     /// The first event that is there.
     #[must_use]
     pub fn first_seq(&self) -> Option<u64> {
-        let first = self.first_due()?;
-        (first < self.next_seq?).then_some(first)
+        self.reader.first_seq()
     }
 
     /// The last event that was appended, durable or not.
     #[must_use]
     pub fn last_seq(&self) -> Option<u64> {
-        self.first_seq()?;
-        self.next_seq?.checked_sub(1)
+        self.reader.last_seq()
     }
 
     /// The last event that is durable.
     #[must_use]
     pub fn durable_seq(&self) -> Option<u64> {
-        let (_, index) = self.active.as_ref()?;
-        (self.first_due()? < index.next_seq).then(|| index.next_seq - 1)
+        self.reader.durable_seq()
     }
 
     /// The event that is due; none when any may come.
     #[must_use]
     pub fn next_seq(&self) -> Option<u64> {
-        self.next_seq
+        self.reader.next_seq()
     }
 
     /// Up to `max` events in order, from `from` or the first one there is.
@@ -213,33 +214,7 @@ impl History {
     /// # Errors
     /// [`StoreError::Damaged`] and [`StoreError::Io`].
     pub fn read(&self, from: u64, max: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        let mut events = Vec::new();
-        let Some(first) = self.first_seq() else {
-            return Ok(events);
-        };
-        let mut from = from.max(first);
-        for (position, (segment, index)) in self.complete.iter().enumerate() {
-            let next_first = self.first_after(position);
-            if from >= next_first || events.len() >= max {
-                continue;
-            }
-            let index = complete_index(segment, index, next_first)?;
-            segment.read(index, from, max, &mut events)?;
-            from = next_first;
-        }
-        if let Some((segment, index)) = &self.active
-            && from < index.next_seq
-        {
-            segment.read(index, from, max, &mut events)?;
-            from = index.next_seq;
-        }
-        if let Some(first_buffered) = self.first_buffered() {
-            let numbered = (first_buffered..).zip(&self.buffered);
-            let wanted = numbered.filter(|(seq, _)| *seq >= from);
-            let room = max.saturating_sub(events.len());
-            events.extend(wanted.take(room).map(|(seq, event)| (seq, event.clone())));
-        }
-        Ok(events)
+        self.reader.read(from, max)
     }
 
     /// The last `count` events in order, or as many as there are.
@@ -247,8 +222,7 @@ impl History {
     /// # Errors
     /// As [`History::read`].
     pub fn read_back(&self, count: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        let next = self.next_seq.unwrap_or(0);
-        self.read(next.saturating_sub(count as u64), count)
+        self.reader.read_back(count)
     }
 
     /// Removes whole segments, as far as all their events are before `seq`. Returns how many were removed.
@@ -257,10 +231,15 @@ impl History {
     /// [`StoreError::Io`].
     pub fn drop_before(&mut self, seq: u64) -> Result<usize, StoreError> {
         let mut removed = 0;
-        while !self.complete.is_empty() && self.first_after(0) <= seq {
+        loop {
+            let view = self.shared().view();
+            let Some(first) = view.complete.first() else { break };
+            if view.first_after(0) > seq {
+                break;
+            }
             // One after the other, each durable before the next: after a power cut no hole is left.
-            self.remove_files(&[self.complete[0].0.first_seq])?;
-            self.complete.remove(0);
+            self.remove_files(&[first.segment.first_seq])?;
+            Arc::make_mut(&mut self.shared().lock().complete).remove(0);
             removed += 1;
         }
         Ok(removed)
@@ -272,75 +251,63 @@ impl History {
     /// # Errors
     /// [`StoreError::Gap`] changes nothing. [`StoreError::Io`].
     pub fn start_anew_at(&mut self, seq: u64) -> Result<(), StoreError> {
-        let due = self.next_seq.unwrap_or(0);
+        let due = self.next_seq().unwrap_or(0);
         if seq < due {
             return Err(StoreError::Gap { expected: due, found: seq });
         }
-        let mut obsolete: Vec<u64> = self.segments().map(|segment| segment.first_seq).collect();
+        let mut obsolete = self.shared().lock().first_seqs();
         obsolete.retain(|first_seq| *first_seq != seq);
         let segment = Segment::create(&*self.backend, &self.dir, seq, None, fresh_salt())?;
-        let index = segment.empty_index();
-        self.active = Some((segment, index));
-        self.complete.clear();
-        self.buffered.clear();
-        self.buffered_bytes = 0;
-        self.next_seq = Some(seq);
+        let index = Arc::new(segment.empty_index());
+        let active = Some(Active { segment: Arc::new(segment), index });
+        *self.shared().lock() = View { active, next_seq: Some(seq), ..View::default() };
         self.remove_files(&obsolete)
     }
 
-    fn write(&mut self, first: u64) -> Result<(), StoreError> {
-        self.make_room(first)?;
-        let (segment, index) = self.active.as_mut().expect("room was made");
-        let length = segment.write(&self.buffered, index)?;
+    fn shared(&self) -> &Shared {
+        &self.reader.shared
+    }
+
+    /// Makes the events that `view` has in memory durable. Readers see them all the time: first there, then in the
+    /// file.
+    fn write(&mut self, first: u64, view: &View) -> Result<(), StoreError> {
+        let Active { segment, index } = self.make_room(first, view)?;
+        let length = segment.write(view.tail.pieces(), &index)?;
+        drop(index);
         if let Err(error) = segment.sync() {
             self.failed = Some(segment.path.clone());
             return Err(error);
         }
-        index.add(first, self.buffered.len() as u64, length);
+        let mut view = self.shared().lock();
+        let count = view.tail.count;
+        let active = view.active.as_mut().expect("room was made");
+        Arc::make_mut(&mut active.index).add(first, count, length);
+        view.tail.clear();
         Ok(())
     }
 
-    /// Begins a new segment when there is none, or when the present one is large enough.
-    fn make_room(&mut self, first: u64) -> Result<(), StoreError> {
-        let previous = match &self.active {
-            Some((segment, index)) => {
-                let grown = index.end + self.buffered_bytes as u64;
-                if index.next_seq == segment.first_seq || grown <= self.options.segment_bytes_max {
-                    return Ok(());
+    /// The segment to write to: a new one when there is none, or when the present one is large enough.
+    fn make_room(&mut self, first: u64, view: &View) -> Result<Active, StoreError> {
+        let previous = match &view.active {
+            Some(active) => {
+                let grown = active.index.end + view.tail.bytes as u64;
+                let is_empty = active.index.next_seq == active.segment.first_seq;
+                if is_empty || grown <= self.options.segment_bytes_max {
+                    return Ok(active.clone());
                 }
-                Some(segment.first_seq)
+                Some(active.segment.first_seq)
             }
             None => None,
         };
         let segment = Segment::create(&*self.backend, &self.dir, first, previous, fresh_salt())?;
-        let index = segment.empty_index();
-        if let Some((segment, index)) = self.active.replace((segment, index)) {
-            self.complete.push((segment, LazyIndex::from(index)));
+        let index = Arc::new(segment.empty_index());
+        let active = Active { segment: Arc::new(segment), index };
+        let mut view = self.shared().lock();
+        if let Some(Active { segment, index }) = view.active.replace(active.clone()) {
+            let index = LazyIndex::from(Arc::unwrap_or_clone(index));
+            Arc::make_mut(&mut view.complete).push(Arc::new(Complete { segment, index }));
         }
-        Ok(())
-    }
-
-    fn segments(&self) -> impl Iterator<Item = &Segment> {
-        let complete = self.complete.iter().map(|(segment, _)| segment);
-        complete.chain(self.active.iter().map(|(segment, _)| segment))
-    }
-
-    /// Where the history begins, even if no event is there yet.
-    fn first_due(&self) -> Option<u64> {
-        let on_disk = self.segments().next().map(|segment| segment.first_seq);
-        on_disk.or_else(|| self.first_buffered())
-    }
-
-    fn first_buffered(&self) -> Option<u64> {
-        let next = self.next_seq?;
-        (!self.buffered.is_empty()).then(|| next - self.buffered.len() as u64)
-    }
-
-    /// The first event of the segment after a complete one.
-    fn first_after(&self, position: usize) -> u64 {
-        let mut after = self.segments().skip(position + 1);
-        let next = after.next().expect("the active segment follows");
-        next.first_seq
+        Ok(active)
     }
 
     fn remove_files(&self, first_seqs: &[u64]) -> Result<(), StoreError> {
@@ -382,22 +349,6 @@ fn check_last(segment: Segment) -> Result<(Segment, Index, u64), StoreError> {
     let index = segment.scan()?;
     let torn_bytes = segment.torn_bytes(&index)?;
     Ok((segment, index, torn_bytes))
-}
-
-fn complete_index<'index>(
-    segment: &Segment,
-    lazy: &'index LazyIndex,
-    next_first: u64,
-) -> Result<&'index Index, StoreError> {
-    if let Some(index) = lazy.get() {
-        return Ok(index);
-    }
-    let index = segment.scan()?;
-    if index.next_seq != next_first {
-        let what = format!("event {} is not whole", index.next_seq);
-        return Err(StoreError::damaged(&segment.path, index.end, what));
-    }
-    Ok(lazy.get_or_init(|| index))
 }
 
 /// A number that no one can foresee, so that no content of an event can pretend to be a frame.

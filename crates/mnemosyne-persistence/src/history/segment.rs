@@ -157,13 +157,18 @@ impl Segment {
         secure().map_err(|error| StoreError::io("secure", &self.path, error))
     }
 
-    /// Writes a frame of events at the end of the segment. Until it is synced, it may be written again.
-    pub(super) fn write(&self, events: &[Vec<u8>], index: &Index) -> Result<u64, StoreError> {
+    /// Writes a frame of events at the end of the segment; each piece holds some of them, as they stand in a frame.
+    /// Until it is synced, it may be written again.
+    pub(super) fn write<'piece>(
+        &self,
+        pieces: impl Iterator<Item = &'piece [u8]>,
+        index: &Index,
+    ) -> Result<u64, StoreError> {
         let mut buffer = Vec::new();
         frame::start(&mut buffer);
         let header_bytes = buffer.len();
-        for event in events {
-            buffer.put_sized(event);
+        for piece in pieces {
+            buffer.extend_from_slice(piece);
         }
         let payload_length = buffer.len() - header_bytes;
         frame::finish(&mut buffer, payload_length, index.next_seq, self.salt);
@@ -307,13 +312,14 @@ impl Frames<'_> {
 }
 
 /// The events of a payload; none for one that is cut off.
-struct Events<'payload> {
+#[derive(Debug)]
+pub(super) struct Events<'payload> {
     decoder: Decoder<'payload>,
     failed: bool,
 }
 
 impl<'payload> Events<'payload> {
-    fn new(payload: &'payload [u8]) -> Self {
+    pub(super) fn new(payload: &'payload [u8]) -> Self {
         Self { decoder: Decoder::new(payload), failed: false }
     }
 }
@@ -329,11 +335,6 @@ impl<'payload> Iterator for Events<'payload> {
         self.failed = event.is_none();
         Some(event)
     }
-}
-
-/// Bytes an event needs in a frame.
-pub(super) fn event_bytes(event: &[u8]) -> usize {
-    4 + event.len()
 }
 
 pub(super) fn file_name(first_seq: u64) -> String {
