@@ -16,7 +16,7 @@ use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::time::Stamp;
 use mnemosyne_persistence::log::Recovered;
 use mnemosyne_persistence::{
-    BlobId, BlobStore, DataDir, DataDirError, History, LogInspection, SnapshotStore, StorageBackend,
+    BlobId, BlobStore, DataDir, DataDirError, History, LogInspection, SnapshotStore, StorageBackend, Tagger,
 };
 use tokio::sync::watch;
 
@@ -58,7 +58,7 @@ impl Viewer {
         require_log(path)?;
         let backend: Arc<dyn StorageBackend> = dir.backend();
         let log = LogInspection::open(&backend, "log")?;
-        let history = History::open_to_read(&backend, "history")?;
+        let history = History::open_to_read(&backend, "history", Tagger::NONE)?;
         let mut tail = Tail { due: history.next_seq(), gap: false, events: Vec::new() };
         let state = replay(&log, SnapshotStore::open_to_read(&backend, "snapshots"), &mut tail)?;
         let stores = Stores {

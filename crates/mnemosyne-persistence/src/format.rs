@@ -20,6 +20,7 @@ pub(crate) const LOG_SEGMENT: FileTag = FileTag::new(*b"MNELOG", 1);
 pub(crate) const LOG_MARK: FileTag = FileTag::new(*b"MNEMRK", 1);
 pub(crate) const SNAPSHOT: FileTag = FileTag::new(*b"MNESNP", 1);
 pub(crate) const HISTORY_SEGMENT: FileTag = FileTag::new(*b"MNEHIS", 1);
+pub(crate) const HISTORY_INDEX: FileTag = FileTag::new(*b"MNEHIX", 1);
 pub(crate) const BLOB: FileTag = FileTag::new(*b"MNEBLB", 1);
 
 impl FileTag {

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use mnemosyne_persistence::storage::{FaultBackend, FaultKind, Loss, Times};
-use mnemosyne_persistence::{History, HistoryOptions, MemoryBackend, OpenMode, StorageBackend, StoreError};
+use mnemosyne_persistence::{
+    History, HistoryOptions, MemoryBackend, OpenMode, StorageBackend, StoreError, Tagger,
+};
 use proptest::prelude::*;
 
-const SMALL: HistoryOptions = HistoryOptions { segment_bytes_max: 4000, buffer_bytes_max: 1000 };
+const SMALL: HistoryOptions =
+    HistoryOptions { segment_bytes_max: 4000, buffer_bytes_max: 1000, tagger: Tagger::NONE };
 
 fn event(seq: u64) -> Vec<u8> {
     vec![seq as u8 | 1; (seq as usize * 37) % 300]
@@ -32,7 +35,7 @@ fn fill(history: &mut History, range: std::ops::Range<u64>) {
 
 fn files(backend: &Arc<dyn StorageBackend>) -> Vec<String> {
     let names = backend.list("history").expect("list").into_iter();
-    names.map(|name| format!("history/{name}")).collect()
+    names.filter(|name| name.ends_with(".hist")).map(|name| format!("history/{name}")).collect()
 }
 
 #[test]

@@ -4,9 +4,12 @@ use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use mnemosyne_persistence::{History, HistoryOptions, MemoryBackend, OpenMode, StorageBackend, StorageFile};
+use mnemosyne_persistence::{
+    History, HistoryOptions, MemoryBackend, OpenMode, StorageBackend, StorageFile, Tagger,
+};
 
-const SMALL: HistoryOptions = HistoryOptions { segment_bytes_max: 4000, buffer_bytes_max: 1000 };
+const SMALL: HistoryOptions =
+    HistoryOptions { segment_bytes_max: 4000, buffer_bytes_max: 1000, tagger: Tagger::NONE };
 
 fn event(seq: u64) -> Vec<u8> {
     vec![seq as u8 | 1; (seq as usize * 37) % 300]

@@ -9,11 +9,21 @@
 //!
 //! ```text
 //! history/00000000000000000001.hist    events 1 to 5120
+//! history/00000000000000000001.idx     what they are about, and when they came about; can be made again
 //! history/00000000000000005121.hist    events 5121 on
 //! ```
+//!
+//! What an event is about is told by a [`Tagger`]; with it, a [`Selection`] is answered by reading only the blocks
+//! that may have something of it. Readers ask beside the owner and need none of its locks for longer than a moment.
 
+mod catalog;
+mod frames;
+mod index;
+mod keys;
 mod reader;
 mod segment;
+mod sidecar;
+mod tag;
 mod view;
 
 use std::hash::{BuildHasher, RandomState};
@@ -22,33 +32,36 @@ use std::sync::Arc;
 use crate::error::StoreError;
 use crate::storage::{ReadOnlyBackend, StorageBackend, list_if_there, make_dir};
 
+use catalog::Catalog;
+use index::Contents;
 pub use reader::HistoryReader;
-use segment::{Index, LazyIndex, Segment, file_name, first_seq_in};
-use view::{Active, Complete, Shared, View};
+use segment::{Segment, file_name, first_seq_in};
+pub use tag::{Key, Selection, Tag, Tagger};
+use view::{Complete, Opened, View};
 
 /// The largest event, in bytes.
 pub const EVENT_BYTES_MAX: usize = 64 << 20;
 
 /// The settings of a history. All sizes are in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct HistoryOptions {
     /// A segment that is larger gets a successor. Retention removes whole segments.
     pub segment_bytes_max: u64,
     /// When so much was appended, it is made durable without being asked.
     pub buffer_bytes_max: usize,
+    /// What is remembered about events.
+    pub tagger: Tagger,
 }
 
 impl Default for HistoryOptions {
     fn default() -> Self {
-        Self { segment_bytes_max: 64 << 20, buffer_bytes_max: 1 << 20 }
+        Self { segment_bytes_max: 64 << 20, buffer_bytes_max: 1 << 20, tagger: Tagger::NONE }
     }
 }
 
 /// An append-only store of events with consecutive numbers. One owner writes; others read by [`History::reader`].
 #[derive(Debug)]
 pub struct History {
-    backend: Arc<dyn StorageBackend>,
-    dir: String,
     options: HistoryOptions,
     reader: HistoryReader,
     torn_bytes: u64,
@@ -70,11 +83,13 @@ impl History {
         let failed = |error| StoreError::io("open the folder", dir, error);
         make_dir(&*backend, dir).map_err(failed)?;
         let (history, obsolete) = Self::understand(backend, dir, options)?;
-        if let Some(active) = &history.shared().lock().active {
+        let view = history.catalog().view();
+        if let Some(active) = &view.active {
             active.segment.secure_tail(&active.index)?;
         }
         // What was before a new start, and whose removal was interrupted.
         history.remove_files(&obsolete)?;
+        history.catalog().remove_stray_indexes(&view);
         Ok(history)
     }
 
@@ -83,9 +98,14 @@ impl History {
     ///
     /// # Errors
     /// [`StoreError::Damaged`], [`StoreError::NewerFormat`], [`StoreError::Io`].
-    pub fn open_to_read(backend: &Arc<dyn StorageBackend>, dir: &str) -> Result<Self, StoreError> {
+    pub fn open_to_read(
+        backend: &Arc<dyn StorageBackend>,
+        dir: &str,
+        tagger: Tagger,
+    ) -> Result<Self, StoreError> {
         let backend = Arc::new(ReadOnlyBackend::new(Arc::clone(backend)));
-        Self::understand(backend, dir, HistoryOptions::default()).map(|(history, _)| history)
+        let options = HistoryOptions { tagger, ..HistoryOptions::default() };
+        Self::understand(backend, dir, options).map(|(history, _)| history)
     }
 
     /// Reads what there is without changing it; also returns the segments that do not belong to it any more.
@@ -98,26 +118,20 @@ impl History {
         let names = names.map_err(|error| StoreError::io("open the folder", dir, error))?;
         let mut seqs: Vec<u64> = names.iter().filter_map(|name| first_seq_in(name)).collect();
         seqs.sort_unstable();
-        let mut segments = open_chain(&*backend, dir, &seqs)?;
-        seqs.truncate(seqs.len() - segments.len());
-        let active = match segments.pop() {
-            Some(segment) => Some(check_last(segment)?),
-            None => None,
+        let (complete, last) = open_chain(&*backend, dir, &seqs)?;
+        seqs.truncate(seqs.len() - complete.len() - usize::from(last.is_some()));
+        let (active, torn_bytes) = match last {
+            Some(segment) => check_last(segment, options.tagger).map(|(active, torn)| (Some(active), torn))?,
+            None => (None, 0),
         };
-        let complete = segments
-            .into_iter()
-            .map(|segment| Arc::new(Complete { segment: Arc::new(segment), index: LazyIndex::new() }));
-        let torn_bytes = active.as_ref().map_or(0, |(_, _, torn_bytes)| *torn_bytes);
-        let active =
-            active.map(|(segment, index, _)| Active { segment: Arc::new(segment), index: Arc::new(index) });
         let view = View {
-            complete: Arc::new(complete.collect()),
+            complete: Arc::new(complete),
             next_seq: active.as_ref().map(|active| active.index.next_seq),
             active,
             ..View::default()
         };
-        let reader = HistoryReader { shared: Arc::new(Shared::new(view)) };
-        Ok((Self { backend, dir: dir.to_owned(), options, reader, torn_bytes, failed: None }, seqs))
+        let reader = HistoryReader { catalog: Arc::new(Catalog::new(backend, dir, options.tagger, view)) };
+        Ok((Self { options, reader, torn_bytes, failed: None }, seqs))
     }
 
     /// Answers questions while this one appends.
@@ -146,7 +160,7 @@ impl History {
                 limit: EVENT_BYTES_MAX as u64,
             });
         }
-        let mut view = self.shared().lock();
+        let mut view = self.catalog().lock();
         let due = view.next_seq.unwrap_or(seq);
         if seq < due {
             return Ok(());
@@ -173,12 +187,13 @@ impl History {
         if let Some(file) = &self.failed {
             return Err(StoreError::Failed { file: file.clone() });
         }
-        let view = self.shared().view();
+        let view = self.catalog().view();
         if let Some(first) = view.first_buffered()
             && let Err(error) = self.write(first, &view)
         {
             if !error.is_full() {
-                self.failed.get_or_insert_with(|| self.dir.clone());
+                let dir = self.catalog().dir.clone();
+                self.failed.get_or_insert(dir);
             }
             return Err(error);
         }
@@ -217,6 +232,18 @@ impl History {
         self.reader.read(from, max)
     }
 
+    /// The events that are selected and that `keep` says are wanted, as [`HistoryReader::select`] finds them.
+    ///
+    /// # Errors
+    /// As [`History::read`].
+    pub fn select(
+        &self,
+        selection: &Selection,
+        keep: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        self.reader.select(selection, keep)
+    }
+
     /// The last `count` events in order, or as many as there are.
     ///
     /// # Errors
@@ -231,18 +258,22 @@ impl History {
     /// [`StoreError::Io`].
     pub fn drop_before(&mut self, seq: u64) -> Result<usize, StoreError> {
         let mut removed = 0;
-        loop {
-            let view = self.shared().view();
-            let Some(first) = view.complete.first() else { break };
-            if view.first_after(0) > seq {
-                break;
-            }
-            // One after the other, each durable before the next: after a power cut no hole is left.
-            self.remove_files(&[first.segment.first_seq])?;
-            Arc::make_mut(&mut self.shared().lock().complete).remove(0);
+        while let Some(first) = self.oldest_complete().filter(|first| first.next_seq <= seq) {
+            self.remove_oldest(&first)?;
             removed += 1;
         }
         Ok(removed)
+    }
+
+    fn oldest_complete(&self) -> Option<Arc<Complete>> {
+        self.catalog().lock().complete.first().cloned()
+    }
+
+    /// Removes the oldest segment, durably: after a power cut no hole is left. Readers that know it from before take
+    /// another look when they do not find it.
+    fn remove_oldest(&self, oldest: &Complete) -> Result<(), StoreError> {
+        Arc::make_mut(&mut self.catalog().lock().complete).remove(0);
+        self.remove_files(&[oldest.first_seq])
     }
 
     /// Forgets everything and goes on at `seq`, which must not be before the event that is due: after a snapshot of
@@ -255,100 +286,107 @@ impl History {
         if seq < due {
             return Err(StoreError::Gap { expected: due, found: seq });
         }
-        let mut obsolete = self.shared().lock().first_seqs();
+        let mut obsolete = self.catalog().lock().first_seqs();
         obsolete.retain(|first_seq| *first_seq != seq);
-        let segment = Segment::create(&*self.backend, &self.dir, seq, None, fresh_salt())?;
-        let index = Arc::new(segment.empty_index());
-        let active = Some(Active { segment: Arc::new(segment), index });
-        *self.shared().lock() = View { active, next_seq: Some(seq), ..View::default() };
+        let active = Some(self.new_segment(seq, None)?);
+        *self.catalog().lock() = View { active, next_seq: Some(seq), ..View::default() };
         self.remove_files(&obsolete)
     }
 
-    fn shared(&self) -> &Shared {
-        &self.reader.shared
+    fn catalog(&self) -> &Catalog {
+        &self.reader.catalog
     }
 
     /// Makes the events that `view` has in memory durable. Readers see them all the time: first there, then in the
     /// file.
     fn write(&mut self, first: u64, view: &View) -> Result<(), StoreError> {
-        let Active { segment, index } = self.make_room(first, view)?;
-        let length = segment.write(view.tail.pieces(), &index)?;
-        drop(index);
-        if let Err(error) = segment.sync() {
-            self.failed = Some(segment.path.clone());
+        let active = self.make_room(first, view)?;
+        let length = active.segment.write(view.tail.pieces(), &active.index)?;
+        if let Err(error) = active.segment.sync() {
+            self.failed = Some(active.segment.path.clone());
             return Err(error);
         }
-        let mut view = self.shared().lock();
+        drop(active);
+        let contents = Contents::of(view.tail.pieces(), self.options.tagger);
+        let mut view = self.catalog().lock();
         let count = view.tail.count;
         let active = view.active.as_mut().expect("room was made");
-        Arc::make_mut(&mut active.index).add(first, count, length);
+        Arc::make_mut(&mut active.index).add(first, count, length, contents);
         view.tail.clear();
         Ok(())
     }
 
     /// The segment to write to: a new one when there is none, or when the present one is large enough.
-    fn make_room(&mut self, first: u64, view: &View) -> Result<Active, StoreError> {
-        let previous = match &view.active {
-            Some(active) => {
-                let grown = active.index.end + view.tail.bytes as u64;
-                let is_empty = active.index.next_seq == active.segment.first_seq;
-                if is_empty || grown <= self.options.segment_bytes_max {
-                    return Ok(active.clone());
-                }
-                Some(active.segment.first_seq)
-            }
-            None => None,
+    fn make_room(&mut self, first: u64, view: &View) -> Result<Opened, StoreError> {
+        let Some(present) = &view.active else {
+            let active = self.new_segment(first, None)?;
+            self.catalog().lock().active = Some(active.clone());
+            return Ok(active);
         };
-        let segment = Segment::create(&*self.backend, &self.dir, first, previous, fresh_salt())?;
-        let index = Arc::new(segment.empty_index());
-        let active = Active { segment: Arc::new(segment), index };
-        let mut view = self.shared().lock();
-        if let Some(Active { segment, index }) = view.active.replace(active.clone()) {
-            let index = LazyIndex::from(Arc::unwrap_or_clone(index));
-            Arc::make_mut(&mut view.complete).push(Arc::new(Complete { segment, index }));
+        let grown = present.index.end + view.tail.bytes as u64;
+        let is_empty = present.index.next_seq == present.segment.first_seq;
+        if is_empty || grown <= self.options.segment_bytes_max {
+            return Ok(present.clone());
         }
+        let active = self.new_segment(first, Some(present.segment.first_seq))?;
+        let complete = self.catalog().complete(present);
+        let mut view = self.catalog().lock();
+        view.active = Some(active.clone());
+        Arc::make_mut(&mut view.complete).push(complete);
         Ok(active)
     }
 
+    fn new_segment(&self, first: u64, previous: Option<u64>) -> Result<Opened, StoreError> {
+        let Catalog { backend, dir, .. } = self.catalog();
+        let segment = Segment::create(&**backend, dir, first, previous, fresh_salt())?;
+        let index = Arc::new(segment.empty_index());
+        Ok(Opened { segment: Arc::new(segment), index })
+    }
+
     fn remove_files(&self, first_seqs: &[u64]) -> Result<(), StoreError> {
+        let Catalog { backend, dir, .. } = self.catalog();
         for first_seq in first_seqs {
-            let path = format!("{}/{}", self.dir, file_name(*first_seq));
-            let removed = self.backend.remove(&path);
-            removed.map_err(|error| StoreError::io("remove", &path, error))?;
-            let synced = self.backend.sync_dir(&self.dir);
-            synced.map_err(|error| StoreError::io("sync", &self.dir, error))?;
+            let path = format!("{dir}/{}", file_name(*first_seq));
+            backend.remove(&path).map_err(|error| StoreError::io("remove", &path, error))?;
+            backend.sync_dir(dir).map_err(|error| StoreError::io("sync", dir, error))?;
+            self.catalog().remove_index(*first_seq);
         }
         Ok(())
     }
 }
 
-/// The segments that belong together, oldest first: back to one that starts anew, or to the oldest there is.
-fn open_chain(backend: &dyn StorageBackend, dir: &str, first_seqs: &[u64]) -> Result<Vec<Segment>, StoreError> {
-    let mut chain: Vec<Segment> = Vec::new();
-    for first_seq in first_seqs.iter().rev() {
-        let segment = Segment::open(backend, dir, *first_seq)?;
-        if let Some(later) = chain.last()
-            && let Some(previous) = later.previous
-            && previous != segment.first_seq
-        {
+/// The segments that belong together, oldest first: back to one that starts anew, or to the oldest there is. The last
+/// one comes open, and by itself.
+fn open_chain(
+    backend: &dyn StorageBackend,
+    dir: &str,
+    first_seqs: &[u64],
+) -> Result<(Vec<Arc<Complete>>, Option<Segment>), StoreError> {
+    let Some((last, others)) = first_seqs.split_last() else {
+        return Ok((Vec::new(), None));
+    };
+    let last = Segment::open(backend, dir, *last)?;
+    let mut complete: Vec<Arc<Complete>> = Vec::new();
+    let (mut next, mut due) = (last.first_seq, last.previous);
+    for first_seq in others.iter().rev() {
+        let Some(previous) = due else { break };
+        if previous != *first_seq {
             let what = format!("the segment before it, {}, is missing", file_name(previous));
-            return Err(StoreError::damaged(&later.path, 0, what));
+            return Err(StoreError::damaged(&format!("{dir}/{}", file_name(next)), 0, what));
         }
-        let is_start = segment.previous.is_none();
-        chain.push(segment);
-        if is_start {
-            break;
-        }
+        let segment = Segment::open(backend, dir, previous)?;
+        complete.push(Arc::new(Complete::new(&segment, segment.length()?, next)));
+        (next, due) = (segment.first_seq, segment.previous);
     }
-    chain.reverse();
-    Ok(chain)
+    complete.reverse();
+    Ok((complete, Some(last)))
 }
 
 /// Checks the last segment, and says how many bytes of an incomplete last frame follow it.
-fn check_last(segment: Segment) -> Result<(Segment, Index, u64), StoreError> {
-    let index = segment.scan()?;
+fn check_last(segment: Segment, tagger: Tagger) -> Result<(Opened, u64), StoreError> {
+    let index = segment.scan(tagger)?;
     let torn_bytes = segment.torn_bytes(&index)?;
-    Ok((segment, index, torn_bytes))
+    Ok((Opened { segment: Arc::new(segment), index: Arc::new(index) }, torn_bytes))
 }
 
 /// A number that no one can foresee, so that no content of an event can pretend to be a frame.

@@ -7,8 +7,11 @@
 //! The number of a frame is that of its first event; its payload is events, each a length of 32 bits and bytes.
 
 use std::io;
-use std::sync::OnceLock;
+use std::ops::ControlFlow;
 
+use super::frames::{Events, Frames};
+use super::index::{Contents, Index};
+use super::tag::Tagger;
 use crate::codec::{Decoder, Encoder};
 use crate::error::StoreError;
 use crate::format::{FileTag, HISTORY_SEGMENT};
@@ -19,12 +22,6 @@ const SUFFIX: &str = ".hist";
 const HEADER_BYTES: usize = 40;
 const CONTINUES: u32 = 1;
 
-/// How far apart the places are that are remembered, in bytes.
-const INDEX_STEP: u64 = 64 << 10;
-
-/// How much is read at once.
-const CHUNK: usize = 256 << 10;
-
 /// One file of a history.
 #[derive(Debug)]
 pub(super) struct Segment {
@@ -32,25 +29,9 @@ pub(super) struct Segment {
     pub(super) first_seq: u64,
     /// The first event of the segment before it; none when nothing before it belongs to the history.
     pub(super) previous: Option<u64>,
-    salt: u64,
+    pub(super) salt: u64,
     file: Box<dyn StorageFile>,
 }
-
-/// Where some of the frames of a segment start, and where it ends.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Index {
-    /// First event and offset, in order; the first frame is always among them.
-    places: Vec<(u64, u64)>,
-    /// Where the last whole frame starts.
-    pub(super) last_frame: u64,
-    /// Where the next frame goes.
-    pub(super) end: u64,
-    /// The event that is due there.
-    pub(super) next_seq: u64,
-}
-
-/// The index of a segment that is complete is made when it is first needed.
-pub(super) type LazyIndex = OnceLock<Index>;
 
 impl Segment {
     /// Makes an empty segment under its final name, durably.
@@ -104,25 +85,20 @@ impl Segment {
 
     /// The index of a segment without frames.
     pub(super) fn empty_index(&self) -> Index {
-        Index {
-            places: Vec::new(),
-            last_frame: HEADER_BYTES as u64,
-            end: HEADER_BYTES as u64,
-            next_seq: self.first_seq,
-        }
+        Index::empty(self.first_seq, HEADER_BYTES as u64)
     }
 
     /// Goes through all frames, up to the first that is not whole.
-    pub(super) fn scan(&self) -> Result<Index, StoreError> {
+    pub(super) fn scan(&self, tagger: Tagger) -> Result<Index, StoreError> {
         let mut index = self.empty_index();
-        let mut frames = self.frames(index.end);
-        while let Some((number, payload, offset)) = frames.next()? {
+        let mut frames = self.frames(index.end, u64::MAX);
+        while let Some((number, payload, offset)) = frames.next().map_err(|error| self.unread(error))? {
             if number != index.next_seq {
-                let what = format!("event {number} is where event {} is due", index.next_seq);
-                return Err(StoreError::damaged(&self.path, offset, what));
+                return Err(self.misplaced(number, index.next_seq, offset));
             }
-            let events = self.count(&payload, offset)?;
-            index.add(number, events, frame::padded(payload.len()) as u64);
+            let count = self.count(payload, offset)?;
+            let contents = Contents::of(std::iter::once(payload), tagger);
+            index.add(number, count, frame::padded(payload.len()) as u64, contents);
         }
         Ok(index)
     }
@@ -161,10 +137,11 @@ impl Segment {
     /// Until it is synced, it may be written again.
     pub(super) fn write<'piece>(
         &self,
-        pieces: impl Iterator<Item = &'piece [u8]>,
+        pieces: impl Iterator<Item = &'piece [u8]> + Clone,
         index: &Index,
     ) -> Result<u64, StoreError> {
-        let mut buffer = Vec::new();
+        let bytes: usize = pieces.clone().map(<[u8]>::len).sum();
+        let mut buffer = Vec::with_capacity(frame::padded(bytes));
         frame::start(&mut buffer);
         let header_bytes = buffer.len();
         for piece in pieces {
@@ -182,31 +159,31 @@ impl Segment {
         synced.map_err(|error| StoreError::io("sync", &self.path, error))
     }
 
-    /// Reads up to `max` events from `from` on, which must lie in this segment, and appends them to `events`.
-    pub(super) fn read(
+    /// Shows the events of a block in order, as long as they are wanted.
+    pub(super) fn read_block(
         &self,
         index: &Index,
-        from: u64,
-        max: usize,
-        events: &mut Vec<(u64, Vec<u8>)>,
+        position: usize,
+        visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let mut due = index.seq_before(from);
-        let mut frames = self.frames(index.offset_before(from));
-        while events.len() < max && due < index.next_seq {
-            let Some((number, payload, offset)) = frames.next()? else {
+        let mut due = index.blocks[position].first_seq;
+        let (end, _) = index.after(position);
+        let mut frames = self.frames(index.blocks[position].offset, end);
+        while frames.offset < end {
+            let at = frames.offset;
+            let Some((number, payload, offset)) = frames.next().map_err(|error| self.unread(error))? else {
                 let what = "a frame that was whole is not any more";
-                return Err(StoreError::damaged(&self.path, frames.offset, what));
+                return Err(StoreError::damaged(&self.path, at, what));
             };
             if number != due {
-                let what = format!("event {number} is where event {due} is due");
-                return Err(StoreError::damaged(&self.path, offset, what));
+                return Err(self.misplaced(number, due, offset));
             }
-            for event in Events::new(&payload) {
+            for event in Events::new(payload) {
                 let Some(event) = event else {
                     return Err(StoreError::damaged(&self.path, offset, CUT_OFF));
                 };
-                if due >= from && events.len() < max {
-                    events.push((due, event.to_vec()));
+                if visit(due, event).is_break() {
+                    return Ok(());
                 }
                 due += 1;
             }
@@ -214,8 +191,17 @@ impl Segment {
         Ok(())
     }
 
-    fn frames(&self, offset: u64) -> Frames<'_> {
-        Frames { segment: self, offset, buffer: Vec::new(), consumed: 0 }
+    fn frames(&self, offset: u64, end: u64) -> Frames<'_> {
+        Frames::new(&*self.file, self.salt, offset, end)
+    }
+
+    fn misplaced(&self, found: u64, due: u64, offset: u64) -> StoreError {
+        let what = format!("event {found} is where event {due} is due");
+        StoreError::damaged(&self.path, offset, what)
+    }
+
+    fn unread(&self, error: io::Error) -> StoreError {
+        StoreError::io("read", &self.path, error)
     }
 
     fn count(&self, payload: &[u8], offset: u64) -> Result<u64, StoreError> {
@@ -233,7 +219,8 @@ impl Segment {
         Ok(count)
     }
 
-    fn length(&self) -> Result<u64, StoreError> {
+    /// The length of the file.
+    pub(super) fn length(&self) -> Result<u64, StoreError> {
         let length = self.file.len();
         length.map_err(|error| StoreError::io("read", &self.path, error))
     }
@@ -245,97 +232,6 @@ impl Segment {
 }
 
 const CUT_OFF: &str = "an event is cut off";
-
-impl Index {
-    /// Takes a whole frame at the end into account.
-    pub(super) fn add(&mut self, number: u64, events: u64, length: u64) {
-        let offset = self.end;
-        let is_due = self.places.last().is_none_or(|(_, last)| offset - last >= INDEX_STEP);
-        if is_due {
-            self.places.push((number, offset));
-        }
-        self.last_frame = offset;
-        self.end = offset + length;
-        self.next_seq = number + events;
-    }
-
-    fn place_before(&self, seq: u64) -> Option<(u64, u64)> {
-        let after = self.places.partition_point(|(first, _)| *first <= seq);
-        self.places.get(after.checked_sub(1)?).copied()
-    }
-
-    fn seq_before(&self, seq: u64) -> u64 {
-        self.place_before(seq).map_or(self.next_seq, |(first, _)| first)
-    }
-
-    fn offset_before(&self, seq: u64) -> u64 {
-        self.place_before(seq).map_or(self.end, |(_, offset)| offset)
-    }
-}
-
-/// Goes through the frames of a segment, with a buffer.
-struct Frames<'segment> {
-    segment: &'segment Segment,
-    /// Where the next frame starts.
-    offset: u64,
-    buffer: Vec<u8>,
-    consumed: usize,
-}
-
-impl Frames<'_> {
-    /// Number, payload and offset of the next frame; none when there is no whole one.
-    fn next(&mut self) -> Result<Option<(u64, Vec<u8>, u64)>, StoreError> {
-        let salt = self.segment.salt;
-        if frame::check(&self.buffer[self.consumed..], salt).is_none() {
-            self.refill()?;
-        }
-        let Some(found) = frame::check(&self.buffer[self.consumed..], salt) else {
-            return Ok(None);
-        };
-        let next = (found.number, found.payload.to_vec(), self.offset);
-        self.consumed += found.length;
-        self.offset += found.length as u64;
-        Ok(Some(next))
-    }
-
-    /// Reads a chunk, and all of a frame that is larger, as far as the file has it.
-    fn refill(&mut self) -> Result<(), StoreError> {
-        self.buffer = self.segment.read_bytes(self.offset, CHUNK)?;
-        self.consumed = 0;
-        let needed = frame::claimed_length(&self.buffer, self.segment.salt).unwrap_or(0);
-        let left = self.segment.length()?.saturating_sub(self.offset);
-        if needed > self.buffer.len() && needed as u64 <= left {
-            self.buffer = self.segment.read_bytes(self.offset, needed)?;
-        }
-        Ok(())
-    }
-}
-
-/// The events of a payload; none for one that is cut off.
-#[derive(Debug)]
-pub(super) struct Events<'payload> {
-    decoder: Decoder<'payload>,
-    failed: bool,
-}
-
-impl<'payload> Events<'payload> {
-    pub(super) fn new(payload: &'payload [u8]) -> Self {
-        Self { decoder: Decoder::new(payload), failed: false }
-    }
-}
-
-impl<'payload> Iterator for Events<'payload> {
-    type Item = Option<&'payload [u8]>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.failed || self.decoder.is_at_end() {
-            return None;
-        }
-        let event = self.decoder.sized();
-        self.failed = event.is_none();
-        Some(event)
-    }
-}
 
 pub(super) fn file_name(first_seq: u64) -> String {
     format!("{first_seq:020}{SUFFIX}")

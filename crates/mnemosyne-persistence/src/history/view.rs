@@ -3,61 +3,51 @@
 //! The owner changes it under a lock that is never held while something is read or written; who reads takes a copy,
 //! which costs no more than the few events that were collected last.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, OnceLock};
 
-use super::segment::{Index, LazyIndex, Segment};
+use super::index::{Index, Summary};
+use super::segment::Segment;
 use crate::codec::Encoder;
 
 /// Events are collected in pieces of this size. Complete ones are shared with readers, the last one is copied.
 const CHUNK_BYTES: usize = 64 << 10;
-
-/// What the owner and the readers of a history have in common.
-#[derive(Debug)]
-pub(super) struct Shared {
-    view: Mutex<View>,
-}
-
-impl Shared {
-    pub(super) fn new(view: View) -> Self {
-        Self { view: Mutex::new(view) }
-    }
-
-    /// For a moment only.
-    pub(super) fn lock(&self) -> MutexGuard<'_, View> {
-        self.view.lock().expect("nothing panics while it holds this lock")
-    }
-
-    /// What there is now.
-    pub(super) fn view(&self) -> View {
-        self.lock().clone()
-    }
-}
 
 /// A history at one moment.
 #[derive(Debug, Clone, Default)]
 pub(super) struct View {
     /// All segments but the last, oldest first.
     pub(super) complete: Arc<Vec<Arc<Complete>>>,
-    pub(super) active: Option<Active>,
+    pub(super) active: Option<Opened>,
     /// Events that are not durable; the last of them has the number before `next_seq`.
     pub(super) tail: Tail,
     /// The event that is due; none in a history that never had one.
     pub(super) next_seq: Option<u64>,
 }
 
-/// A segment that has a successor.
+/// A segment that has a successor. It is opened when it is needed.
 #[derive(Debug)]
 pub(super) struct Complete {
-    pub(super) segment: Arc<Segment>,
-    /// Made when it is first needed.
-    pub(super) index: LazyIndex,
+    pub(super) first_seq: u64,
+    /// The first event of its successor.
+    pub(super) next_seq: u64,
+    pub(super) salt: u64,
+    pub(super) bytes: u64,
+    /// Known when it was needed once.
+    pub(super) summary: OnceLock<Summary>,
 }
 
-/// The segment that is written.
+/// A segment with its index. Of the one that is written, the index says how much of it is durable.
 #[derive(Debug, Clone)]
-pub(super) struct Active {
+pub(super) struct Opened {
     pub(super) segment: Arc<Segment>,
     pub(super) index: Arc<Index>,
+}
+
+impl Complete {
+    pub(super) fn new(segment: &Segment, bytes: u64, next_seq: u64) -> Self {
+        let (first_seq, salt) = (segment.first_seq, segment.salt);
+        Self { first_seq, next_seq, salt, bytes, summary: OnceLock::new() }
+    }
 }
 
 impl View {
@@ -85,23 +75,21 @@ impl View {
         (self.tail.count > 0).then(|| next - self.tail.count)
     }
 
-    /// The first event of the segment after a complete one.
-    pub(super) fn first_after(&self, position: usize) -> u64 {
-        match self.complete.get(position + 1) {
-            Some(next) => next.segment.first_seq,
-            None => self.active.as_ref().expect("the active segment follows").segment.first_seq,
-        }
+    /// What the segments take on disk.
+    pub(super) fn bytes(&self) -> u64 {
+        let complete: u64 = self.complete.iter().map(|complete| complete.bytes).sum();
+        complete + self.active.as_ref().map_or(0, |active| active.index.end)
     }
 
     /// The first events of all segments.
     pub(super) fn first_seqs(&self) -> Vec<u64> {
-        let complete = self.complete.iter().map(|complete| complete.segment.first_seq);
+        let complete = self.complete.iter().map(|complete| complete.first_seq);
         complete.chain(self.active.iter().map(|active| active.segment.first_seq)).collect()
     }
 
     /// Where the history begins, even if no event is there yet.
     fn first_due(&self) -> Option<u64> {
-        let complete = self.complete.first().map(|complete| complete.segment.first_seq);
+        let complete = self.complete.first().map(|complete| complete.first_seq);
         let on_disk = complete.or_else(|| Some(self.active.as_ref()?.segment.first_seq));
         on_disk.or_else(|| self.first_buffered())
     }
@@ -129,7 +117,7 @@ impl Tail {
     }
 
     /// The pieces in order; no event is in two of them.
-    pub(super) fn pieces(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let sealed = self.sealed.iter().map(|piece| piece.as_slice());
         sealed.chain(std::iter::once(self.open.as_slice()))
     }
@@ -145,7 +133,7 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::segment::Events;
+    use crate::history::frames::Events;
 
     #[test]
     fn a_copy_of_a_tail_keeps_what_it_had() {
