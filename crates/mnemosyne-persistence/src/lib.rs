@@ -31,7 +31,10 @@ pub mod storage;
 pub use blob::{BlobId, BlobIdError, BlobReader, BlobStore};
 pub use data_dir::{DataDir, DataDirError, DataDirReader};
 pub use error::StoreError;
-pub use history::{EVENT_BYTES_MAX, History, HistoryOptions, HistoryReader, Key, Selection, Tag, Tagger};
+pub use history::{
+    Archive, ArchiveReader, EVENT_BYTES_MAX, History, HistoryOptions, HistoryReader, Key, Page, Selection, Tag,
+    Tagger,
+};
 pub use log::{Done, Log, LogBounds, LogEntry, LogError, LogInspection, LogOptions, LogStats, StateSlot};
 pub use snapshot::{SNAPSHOT_META_BYTES_MAX, SnapshotId, SnapshotReader, SnapshotStore, SnapshotWriter};
 pub use storage::{FileBackend, MemoryBackend, OpenMode, ReadOnlyBackend, StorageBackend, StorageFile};

@@ -16,6 +16,7 @@
 //! What an event is about is told by a [`Tagger`]; with it, a [`Selection`] is answered by reading only the blocks
 //! that may have something of it. Readers ask beside the owner and need none of its locks for longer than a moment.
 
+mod archive;
 mod catalog;
 mod frames;
 mod index;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use crate::error::StoreError;
 use crate::storage::{ReadOnlyBackend, StorageBackend, list_if_there, make_dir};
 
+pub use archive::{Archive, ArchiveReader, Page};
 use catalog::Catalog;
 use index::Contents;
 pub use reader::HistoryReader;
