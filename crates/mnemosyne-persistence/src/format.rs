@@ -20,6 +20,8 @@ pub(crate) const LOG_SEGMENT: FileTag = FileTag::new(*b"MNELOG", 1);
 pub(crate) const LOG_MARK: FileTag = FileTag::new(*b"MNEMRK", 1);
 pub(crate) const SNAPSHOT: FileTag = FileTag::new(*b"MNESNP", 1);
 pub(crate) const HISTORY_SEGMENT: FileTag = FileTag::new(*b"MNEHIS", 1);
+/// A segment with holes. Readers of it read those without, too.
+pub(crate) const HISTORY_COMPACTED: FileTag = FileTag::new(*b"MNEHIS", 2);
 pub(crate) const HISTORY_INDEX: FileTag = FileTag::new(*b"MNEHIX", 1);
 pub(crate) const BLOB: FileTag = FileTag::new(*b"MNEBLB", 1);
 

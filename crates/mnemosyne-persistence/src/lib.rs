@@ -32,8 +32,8 @@ pub use blob::{BlobId, BlobIdError, BlobReader, BlobStore};
 pub use data_dir::{DataDir, DataDirError, DataDirReader};
 pub use error::StoreError;
 pub use history::{
-    Archive, ArchiveReader, EVENT_BYTES_MAX, History, HistoryOptions, HistoryReader, Key, Page, Selection, Tag,
-    Tagger,
+    Archive, ArchiveReader, Compaction, EVENT_BYTES_MAX, History, HistoryOptions, HistoryReader, Key, Page,
+    Retention, Selection, Tag, Tagger,
 };
 pub use log::{Done, Log, LogBounds, LogEntry, LogError, LogInspection, LogOptions, LogStats, StateSlot};
 pub use snapshot::{SNAPSHOT_META_BYTES_MAX, SnapshotId, SnapshotReader, SnapshotStore, SnapshotWriter};

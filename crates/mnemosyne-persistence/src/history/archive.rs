@@ -19,12 +19,12 @@ use crate::error::StoreError;
 use crate::storage::StorageBackend;
 
 /// The part of a group that tells what it is.
-const HEAD: u32 = 0;
+pub(super) const HEAD: u32 = 0;
 
 /// An append-only store of groups of records. One owner writes; others read by [`Archive::reader`].
 #[derive(Debug)]
 pub struct Archive {
-    history: History,
+    pub(super) history: History,
 }
 
 /// Which groups are asked for, in which order.
@@ -41,7 +41,7 @@ pub struct Page {
 /// Reads an archive while its owner appends. Clones are cheap.
 #[derive(Debug, Clone)]
 pub struct ArchiveReader {
-    history: HistoryReader,
+    pub(super) history: HistoryReader,
 }
 
 impl Archive {
@@ -120,6 +120,11 @@ impl ArchiveReader {
     pub fn get(&self, group: u64) -> Result<Vec<Vec<u8>>, StoreError> {
         let selection = Selection { keys: Some(Key::all_of(group)), ..Selection::default() };
         let records = self.history.select(&selection, &mut |_| true)?;
+        let first = records.first().map(|(_, record)| (self.history.catalog.tagger.tag)(record));
+        if first.and_then(head_of).is_none() {
+            // What is left of it will be removed, too.
+            return Ok(Vec::new());
+        }
         Ok(records.into_iter().map(|(_, record)| record).collect())
     }
 

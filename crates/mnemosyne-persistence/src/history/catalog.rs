@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use super::compaction;
 use super::index::{Index, Summary};
-use super::segment::Segment;
+use super::segment::{Segment, file_name};
 use super::sidecar::{self, Identity};
 use super::tag::Tagger;
 use super::view::{Complete, Opened, View};
@@ -92,14 +93,33 @@ impl Catalog {
         Arc::new(complete)
     }
 
+    /// Puts the segment at `path` in the place of another one, durably, unless that is gone. Readers find the one or
+    /// the other: this is the only time at which they wait for the disk, and only for a change of names in memory.
+    pub(super) fn replace(&self, old: &Complete, new: &Arc<Complete>, path: &str) -> Result<bool, StoreError> {
+        let mut view = self.lock();
+        let Some(position) = view.complete.iter().position(|known| known.salt == old.salt) else {
+            return Ok(false);
+        };
+        let renamed = self.backend.rename(path, &format!("{}/{}", self.dir, file_name(old.first_seq)));
+        renamed.map_err(|error| StoreError::io("rename", path, error))?;
+        Arc::make_mut(&mut view.complete)[position] = Arc::clone(new);
+        drop(view);
+        let synced = self.backend.sync_dir(&self.dir);
+        synced.map_err(|error| StoreError::io("sync", &self.dir, error))?;
+        Ok(true)
+    }
+
     /// Removes the index of a segment that is gone. One that stays is removed at the next start.
     pub(super) fn remove_index(&self, first_seq: u64) {
         let _ = self.backend.remove(&format!("{}/{}", self.dir, sidecar::file_name(first_seq)));
     }
 
-    /// Removes indexes whose segments are gone, as far as that is possible.
-    pub(super) fn remove_stray_indexes(&self, view: &View) {
+    /// Removes indexes whose segments are gone, and segments that never took their place, as far as that is possible.
+    pub(super) fn remove_strays(&self, view: &View) {
         let names = self.backend.list(&self.dir).unwrap_or_default();
+        for name in names.iter().filter(|name| compaction::is_leftover(name)) {
+            let _ = self.backend.remove(&format!("{}/{name}", self.dir));
+        }
         let indexed = names.iter().filter_map(|name| sidecar::first_seq_in(name));
         let complete = |first_seq: &u64| view.complete.iter().any(|known| known.first_seq == *first_seq);
         indexed.filter(|first_seq| !complete(first_seq)).for_each(|first_seq| self.remove_index(first_seq));
@@ -108,11 +128,11 @@ impl Catalog {
     /// Takes the index of a segment from its file, or makes both again.
     fn understand(&self, complete: &Complete, segment: Segment) -> Result<Opened, StoreError> {
         let stored = sidecar::read(&*self.backend, &self.dir, self.identity(complete), &segment);
-        let index = match stored.filter(|index| index.next_seq == complete.next_seq) {
+        let index = match stored.filter(|index| segment.is_whole(index, complete.next_seq)) {
             Some(index) => index,
             None => {
                 let index = segment.scan(self.tagger)?;
-                if index.next_seq != complete.next_seq {
+                if !segment.is_whole(&index, complete.next_seq) {
                     let what = format!("event {} is not whole", index.next_seq);
                     return Err(StoreError::damaged(&segment.path, index.end, what));
                 }
@@ -128,7 +148,7 @@ impl Catalog {
 
     /// Writes the index of a segment. Without it, it is made again when it is needed: that it cannot be written, as by
     /// one who only looks, is no failure.
-    fn write_index(&self, complete: &Complete, index: &Index) {
+    pub(super) fn write_index(&self, complete: &Complete, index: &Index) {
         let _one_at_a_time = self.writes_index.lock().expect("nothing panics while it holds this lock");
         let _ = sidecar::write(&*self.backend, &self.dir, self.identity(complete), index);
     }

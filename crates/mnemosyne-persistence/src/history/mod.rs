@@ -18,10 +18,13 @@
 
 mod archive;
 mod catalog;
+mod chain;
+mod compaction;
 mod frames;
 mod index;
 mod keys;
 mod reader;
+mod retention;
 mod segment;
 mod sidecar;
 mod tag;
@@ -35,8 +38,11 @@ use crate::storage::{ReadOnlyBackend, StorageBackend, list_if_there, make_dir};
 
 pub use archive::{Archive, ArchiveReader, Page};
 use catalog::Catalog;
+use chain::{check_last, open_chain};
+pub use compaction::Compaction;
 use index::Contents;
 pub use reader::HistoryReader;
+pub use retention::Retention;
 use segment::{Segment, file_name, first_seq_in};
 pub use tag::{Key, Selection, Tag, Tagger};
 use view::{Complete, Opened, View};
@@ -91,7 +97,7 @@ impl History {
         }
         // What was before a new start, and whose removal was interrupted.
         history.remove_files(&obsolete)?;
-        history.catalog().remove_stray_indexes(&view);
+        history.catalog().remove_strays(&view);
         Ok(history)
     }
 
@@ -260,8 +266,8 @@ impl History {
     /// [`StoreError::Io`].
     pub fn drop_before(&mut self, seq: u64) -> Result<usize, StoreError> {
         let mut removed = 0;
-        while let Some(first) = self.oldest_complete().filter(|first| first.next_seq <= seq) {
-            self.remove_oldest(&first)?;
+        while self.oldest_complete().is_some_and(|oldest| oldest.next_seq <= seq) {
+            self.remove_oldest()?;
             removed += 1;
         }
         Ok(removed)
@@ -273,8 +279,8 @@ impl History {
 
     /// Removes the oldest segment, durably: after a power cut no hole is left. Readers that know it from before take
     /// another look when they do not find it.
-    fn remove_oldest(&self, oldest: &Complete) -> Result<(), StoreError> {
-        Arc::make_mut(&mut self.catalog().lock().complete).remove(0);
+    fn remove_oldest(&self) -> Result<(), StoreError> {
+        let oldest = Arc::make_mut(&mut self.catalog().lock().complete).remove(0);
         self.remove_files(&[oldest.first_seq])
     }
 
@@ -355,40 +361,6 @@ impl History {
         }
         Ok(())
     }
-}
-
-/// The segments that belong together, oldest first: back to one that starts anew, or to the oldest there is. The last
-/// one comes open, and by itself.
-fn open_chain(
-    backend: &dyn StorageBackend,
-    dir: &str,
-    first_seqs: &[u64],
-) -> Result<(Vec<Arc<Complete>>, Option<Segment>), StoreError> {
-    let Some((last, others)) = first_seqs.split_last() else {
-        return Ok((Vec::new(), None));
-    };
-    let last = Segment::open(backend, dir, *last)?;
-    let mut complete: Vec<Arc<Complete>> = Vec::new();
-    let (mut next, mut due) = (last.first_seq, last.previous);
-    for first_seq in others.iter().rev() {
-        let Some(previous) = due else { break };
-        if previous != *first_seq {
-            let what = format!("the segment before it, {}, is missing", file_name(previous));
-            return Err(StoreError::damaged(&format!("{dir}/{}", file_name(next)), 0, what));
-        }
-        let segment = Segment::open(backend, dir, previous)?;
-        complete.push(Arc::new(Complete::new(&segment, segment.length()?, next)));
-        (next, due) = (segment.first_seq, segment.previous);
-    }
-    complete.reverse();
-    Ok((complete, Some(last)))
-}
-
-/// Checks the last segment, and says how many bytes of an incomplete last frame follow it.
-fn check_last(segment: Segment, tagger: Tagger) -> Result<(Opened, u64), StoreError> {
-    let index = segment.scan(tagger)?;
-    let torn_bytes = segment.torn_bytes(&index)?;
-    Ok((Opened { segment: Arc::new(segment), index: Arc::new(index) }, torn_bytes))
 }
 
 /// A number that no one can foresee, so that no content of an event can pretend to be a frame.

@@ -4,7 +4,9 @@
 //! tag 8 | flags 4 | crc 4 | first event 8 | first event of the segment before 8 | salt 8 | frame | frame | …
 //! ```
 //!
-//! The number of a frame is that of its first event; its payload is events, each a length of 32 bits and bytes.
+//! The number of a frame is that of its first event; its payload is events, each a length of 32 bits and bytes. Events
+//! follow each other without a hole. Only a compacted segment, which is version 2, may have some between frames, and
+//! says after the salt in 64 bits where it ends.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -14,13 +16,30 @@ use super::index::{Contents, Index};
 use super::tag::Tagger;
 use crate::codec::{Decoder, Encoder};
 use crate::error::StoreError;
-use crate::format::{FileTag, HISTORY_SEGMENT};
+use crate::format::{FileTag, HISTORY_COMPACTED, HISTORY_SEGMENT};
 use crate::frame;
 use crate::storage::{OpenMode, StorageBackend, StorageFile, read_up_to, remove_if_there};
 
 const SUFFIX: &str = ".hist";
 const HEADER_BYTES: usize = 40;
+const COMPACTED_HEADER_BYTES: usize = 48;
 const CONTINUES: u32 = 1;
+
+/// A compacted segment that has nothing left is not longer.
+pub(super) const COMPACTED_HEADER: u64 = COMPACTED_HEADER_BYTES as u64;
+
+/// A frame of a compacted segment that is as large as this gets a successor.
+const COMPACTED_FRAME_BYTES: usize = 64 << 10;
+
+/// What a segment is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) first_seq: u64,
+    /// The first event of the segment before it; none when nothing before it belongs to the history.
+    pub(super) previous: Option<u64>,
+    /// Every file has another one.
+    pub(super) salt: u64,
+}
 
 /// One file of a history.
 #[derive(Debug)]
@@ -30,6 +49,8 @@ pub(super) struct Segment {
     /// The first event of the segment before it; none when nothing before it belongs to the history.
     pub(super) previous: Option<u64>,
     pub(super) salt: u64,
+    /// Where it ends, if it was compacted.
+    compacted_end: Option<u64>,
     file: Box<dyn StorageFile>,
 }
 
@@ -44,14 +65,7 @@ impl Segment {
     ) -> Result<Self, StoreError> {
         let path = format!("{dir}/{}", file_name(first_seq));
         let temporary = format!("{dir}/new.tmp");
-        let mut bytes = HISTORY_SEGMENT.bytes().to_vec();
-        bytes.put_u32(if previous.is_some() { CONTINUES } else { 0 });
-        bytes.put_u32(0);
-        bytes.put_u64(first_seq);
-        bytes.put_u64(previous.unwrap_or(0));
-        bytes.put_u64(salt);
-        let crc = crc32c::crc32c(&bytes);
-        bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+        let bytes = encode_header(Origin { first_seq, previous, salt }, None);
         let make = || -> io::Result<Box<dyn StorageFile>> {
             // A leftover is removed, not reused: after a power cut it may be a second name of a segment.
             remove_if_there(backend, &temporary)?;
@@ -63,7 +77,7 @@ impl Segment {
             Ok(file)
         };
         let file = make().map_err(|error| StoreError::io("create", &path, error))?;
-        Ok(Self { path, first_seq, previous, salt, file })
+        Ok(Self { path, first_seq, previous, salt, compacted_end: None, file })
     }
 
     /// Opens a segment and reads its header.
@@ -71,21 +85,35 @@ impl Segment {
         let path = format!("{dir}/{}", file_name(first_seq));
         let failed = |error| StoreError::io("read", &path, error);
         let file = backend.open(&path, OpenMode::ReadWrite).map_err(failed)?;
-        let mut bytes = read_up_to(&*file, 0, HEADER_BYTES).map_err(failed)?;
-        StoreError::check_tag(HISTORY_SEGMENT, &path, &bytes)?;
-        let Some((found, previous, salt)) = decode_header(&mut bytes) else {
+        let mut bytes = read_up_to(&*file, 0, COMPACTED_HEADER_BYTES).map_err(failed)?;
+        StoreError::check_tag(HISTORY_COMPACTED, &path, &bytes)?;
+        let Some((origin, compacted_end)) = decode_header(&mut bytes) else {
             return Err(StoreError::damaged(&path, 0, "the header is not whole"));
         };
+        let Origin { first_seq: found, previous, salt } = origin;
         if found != first_seq {
             let what = format!("the header says that event {found} is the first");
             return Err(StoreError::damaged(&path, 0, what));
         }
-        Ok(Self { path, first_seq, previous, salt, file })
+        Ok(Self { path, first_seq, previous, salt, compacted_end, file })
+    }
+
+    /// Whether it has all that it had when `next_seq` became the first event of its successor.
+    pub(super) fn is_whole(&self, index: &Index, next_seq: u64) -> bool {
+        match self.compacted_end {
+            None => index.next_seq == next_seq,
+            Some(end) => index.end == end && index.next_seq <= next_seq,
+        }
+    }
+
+    pub(super) fn is_compacted(&self) -> bool {
+        self.compacted_end.is_some()
     }
 
     /// The index of a segment without frames.
     pub(super) fn empty_index(&self) -> Index {
-        Index::empty(self.first_seq, HEADER_BYTES as u64)
+        let header_bytes = if self.is_compacted() { COMPACTED_HEADER_BYTES } else { HEADER_BYTES };
+        Index::empty(self.first_seq, header_bytes as u64)
     }
 
     /// Goes through all frames, up to the first that is not whole.
@@ -93,7 +121,7 @@ impl Segment {
         let mut index = self.empty_index();
         let mut frames = self.frames(index.end, u64::MAX);
         while let Some((number, payload, offset)) = frames.next().map_err(|error| self.unread(error))? {
-            if number != index.next_seq {
+            if !self.may_follow(number, index.next_seq) {
                 return Err(self.misplaced(number, index.next_seq, offset));
             }
             let count = self.count(payload, offset)?;
@@ -175,9 +203,10 @@ impl Segment {
                 let what = "a frame that was whole is not any more";
                 return Err(StoreError::damaged(&self.path, at, what));
             };
-            if number != due {
+            if !self.may_follow(number, due) {
                 return Err(self.misplaced(number, due, offset));
             }
+            due = number;
             for event in Events::new(payload) {
                 let Some(event) = event else {
                     return Err(StoreError::damaged(&self.path, offset, CUT_OFF));
@@ -189,6 +218,11 @@ impl Segment {
             }
         }
         Ok(())
+    }
+
+    /// Whether a frame with this number may stand where another one is due.
+    fn may_follow(&self, number: u64, due: u64) -> bool {
+        number == due || number > due && self.is_compacted()
     }
 
     fn frames(&self, offset: u64, end: u64) -> Frames<'_> {
@@ -242,15 +276,96 @@ pub(super) fn first_seq_in(name: &str) -> Option<u64> {
     (file_name(first_seq) == name).then_some(first_seq)
 }
 
-/// First event, first event of the segment before, and salt.
-fn decode_header(bytes: &mut [u8]) -> Option<(u64, Option<u64>, u64)> {
-    let header = bytes.get_mut(..HEADER_BYTES)?;
+fn encode_header(origin: Origin, compacted_end: Option<u64>) -> Vec<u8> {
+    let tag = if compacted_end.is_some() { HISTORY_COMPACTED } else { HISTORY_SEGMENT };
+    let mut bytes = tag.bytes().to_vec();
+    bytes.put_u32(if origin.previous.is_some() { CONTINUES } else { 0 });
+    bytes.put_u32(0);
+    bytes.put_u64(origin.first_seq);
+    bytes.put_u64(origin.previous.unwrap_or(0));
+    bytes.put_u64(origin.salt);
+    compacted_end.into_iter().for_each(|end| bytes.put_u64(end));
+    let crc = crc32c::crc32c(&bytes);
+    bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+/// What a segment is known by, and where it ends if it was compacted.
+fn decode_header(bytes: &mut [u8]) -> Option<(Origin, Option<u64>)> {
+    let is_compacted = bytes.starts_with(&HISTORY_COMPACTED.bytes());
+    let header = bytes.get_mut(..if is_compacted { COMPACTED_HEADER_BYTES } else { HEADER_BYTES })?;
     let mut decoder = Decoder::new(header);
     decoder.take(FileTag::BYTES)?;
     let (flags, crc) = (decoder.u32()?, decoder.u32()?);
     let (first_seq, previous, salt) = (decoder.u64()?, decoder.u64()?, decoder.u64()?);
+    let compacted_end = if is_compacted { Some(decoder.u64()?) } else { None };
     header[12..16].fill(0);
     let previous = (flags == CONTINUES).then_some(previous);
     let possible = flags <= CONTINUES && previous.is_none_or(|previous| previous < first_seq);
-    (possible && crc32c::crc32c(header) == crc).then_some((first_seq, previous, salt))
+    let origin = Origin { first_seq, previous, salt };
+    (possible && crc32c::crc32c(header) == crc).then_some((origin, compacted_end))
+}
+
+/// Writes a compacted segment under a name of its own. Numbers only grow.
+pub(super) struct CompactedWriter {
+    path: String,
+    origin: Origin,
+    tagger: Tagger,
+    file: Box<dyn StorageFile>,
+    /// The frame that is being filled, with its number and how many events it has.
+    frame: Vec<u8>,
+    number: u64,
+    count: u64,
+    index: Index,
+}
+
+impl CompactedWriter {
+    pub(super) fn new(
+        backend: &dyn StorageBackend,
+        path: &str,
+        origin: Origin,
+        tagger: Tagger,
+    ) -> Result<Self, StoreError> {
+        let file = backend.open(path, OpenMode::CreateNew);
+        let file = file.map_err(|error| StoreError::io("create", path, error))?;
+        let index = Index::empty(origin.first_seq, COMPACTED_HEADER);
+        let mut frame = Vec::new();
+        frame::start(&mut frame);
+        Ok(Self { path: path.to_owned(), origin, tagger, file, frame, number: 0, count: 0, index })
+    }
+
+    pub(super) fn push(&mut self, seq: u64, event: &[u8]) -> Result<(), StoreError> {
+        if self.count > 0 && (seq != self.number + self.count || self.frame.len() >= COMPACTED_FRAME_BYTES) {
+            self.write()?;
+        }
+        if self.count == 0 {
+            self.number = seq;
+        }
+        self.frame.put_sized(event);
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Makes the file durable under the name it has.
+    pub(super) fn finish(mut self) -> Result<Index, StoreError> {
+        if self.count > 0 {
+            self.write()?;
+        }
+        let header = encode_header(self.origin, Some(self.index.end));
+        let written = self.file.write_at(0, &header).and_then(|()| self.file.sync_data());
+        written.map_err(|error| StoreError::io("write", &self.path, error))?;
+        Ok(self.index)
+    }
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        let payload_length = self.frame.len() - frame::FRAME_HEADER;
+        let contents = Contents::of(std::iter::once(&self.frame[frame::FRAME_HEADER..]), self.tagger);
+        frame::finish(&mut self.frame, payload_length, self.number, self.origin.salt);
+        let written = self.file.write_at(self.index.end, &self.frame);
+        written.map_err(|error| StoreError::io("write", &self.path, error))?;
+        self.index.add(self.number, self.count, self.frame.len() as u64, contents);
+        frame::start(&mut self.frame);
+        self.count = 0;
+        Ok(())
+    }
 }

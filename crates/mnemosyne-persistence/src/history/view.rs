@@ -45,7 +45,10 @@ pub(super) struct Opened {
 
 impl Complete {
     pub(super) fn new(segment: &Segment, bytes: u64, next_seq: u64) -> Self {
-        let (first_seq, salt) = (segment.first_seq, segment.salt);
+        Self::of(segment.first_seq, next_seq, segment.salt, bytes)
+    }
+
+    pub(super) fn of(first_seq: u64, next_seq: u64, salt: u64, bytes: u64) -> Self {
         Self { first_seq, next_seq, salt, bytes, summary: OnceLock::new() }
     }
 }
