@@ -44,7 +44,7 @@ pub use folder::item_folder;
 pub use output::reader::{BoundedOutput, Chunk, OutputReader};
 pub use output::writer::BoundedWriter;
 pub use output::{OutputLimits, Stream, StreamTotals};
-pub use process::cookie::{COOKIE_VARIABLE, find_cookie, sweep_cookie};
+pub use process::cookie::{COOKIE_VARIABLE, cookies_below, find_cookie, sweep_cookie};
 pub use process::identity::ShimIdentity;
 pub use process::table::ProcessTable;
 pub use shim::shim_main;

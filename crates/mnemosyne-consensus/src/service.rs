@@ -190,6 +190,18 @@ impl Consensus {
         self.raft.trigger().snapshot().await.map_err(|error| ProposeError::Stopped(error.to_string()))
     }
 
+    /// Takes a snapshot in the background when the log has grown by so many bytes since the last one; says whether.
+    ///
+    /// # Errors
+    /// When the member has stopped.
+    pub async fn snapshot_if_grown(&self, bytes: u64) -> Result<bool, ProposeError> {
+        if self.since_snapshot.load(Ordering::Relaxed) < bytes {
+            return Ok(false);
+        }
+        self.since_snapshot.store(0, Ordering::Relaxed);
+        self.snapshot().await.map(|()| true)
+    }
+
     /// Stops the member; what was confirmed is on disk.
     ///
     /// # Errors

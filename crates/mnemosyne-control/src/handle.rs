@@ -5,8 +5,9 @@ use std::sync::Arc;
 use mnemosyne_core::agent::PoolView;
 use mnemosyne_core::command::{Submission, Target};
 use mnemosyne_core::event::EventRecord;
-use mnemosyne_core::id::{ItemId, RunId};
+use mnemosyne_core::id::{ItemId, RunId, SessionId};
 use mnemosyne_core::reply::{Refusal, Reply};
+use mnemosyne_core::session::SessionView;
 use mnemosyne_core::view::{ItemDetail, ItemFilter, ItemView, RunView, StatusView};
 use mnemosyne_core::why::Why;
 use mnemosyne_core::work::learn::{Skill, TrackRecord};
@@ -15,7 +16,7 @@ use thiserror::Error;
 
 use crate::client::Connection;
 use crate::endpoint::Endpoint;
-use crate::request::{Answer, Found, Output, OutputQuery, Performance, Request};
+use crate::request::{Answer, Found, Output, OutputQuery, Performance, Reconciled, Request};
 
 /// A way to talk to a node. Clones talk to the same one.
 #[derive(Clone)]
@@ -191,6 +192,30 @@ impl Handle {
     /// As [`Handle::call`].
     pub async fn track_records(&self) -> Result<Vec<(Skill, TrackRecord)>, CallError> {
         ask!(self, Request::TrackRecords, TrackRecords)
+    }
+
+    /// The sessions that are known, newest first.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn sessions(&self) -> Result<Vec<SessionView>, CallError> {
+        ask!(self, Request::Sessions, Sessions)
+    }
+
+    /// The work that a session had not ended when it did itself.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn work_left_by(&self, session: SessionId) -> Result<Vec<ItemView>, CallError> {
+        ask!(self, Request::WorkLeftBy(session), Items)
+    }
+
+    /// Holds what the log says against what runs.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn reconcile(&self) -> Result<Reconciled, CallError> {
+        ask!(self, Request::Reconcile, Reconciled)
     }
 
     /// Events after a number.

@@ -18,7 +18,7 @@ mod wire;
 pub use client::connect;
 pub use endpoint::Endpoint;
 pub use handle::{CallError, Handle};
-pub use request::{Answer, Found, Output, OutputQuery, OutputStream, Performance, Request};
+pub use request::{Answer, Found, Output, OutputQuery, OutputStream, Performance, Reconciled, Request};
 pub use server::{Bound, Server, bind};
 
 /// Name of the socket in the data directory.

@@ -3,9 +3,10 @@
 use mnemosyne_core::agent::PoolView;
 use mnemosyne_core::command::{Submission, Target};
 use mnemosyne_core::event::EventRecord;
-use mnemosyne_core::id::{ItemId, QuestionId, RunId};
+use mnemosyne_core::id::{ItemId, QuestionId, RunId, SessionId};
 use mnemosyne_core::inbox::{Decision, Question};
 use mnemosyne_core::reply::Reply;
+use mnemosyne_core::session::SessionView;
 use mnemosyne_core::view::{ItemDetail, ItemFilter, ItemView, RunView, StatusView};
 use mnemosyne_core::why::Why;
 use mnemosyne_core::work::learn::{Skill, TrackRecord};
@@ -64,6 +65,27 @@ pub enum Request {
     Pools,
     /// What is known of the work of agents so far.
     TrackRecords,
+    /// The sessions that are known, newest first.
+    Sessions,
+    /// The work that a session had not ended when it did itself.
+    WorkLeftBy(SessionId),
+    /// Let start again what an orphaned session has interrupted.
+    ResumeSession(SessionId),
+    /// Hold what the log says against what runs.
+    Reconcile,
+}
+
+/// What was found when the log was held against what runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reconciled {
+    /// Attempts that the node holds.
+    pub held: u32,
+    /// Items of those of them that were taken up now, since nobody had them in hand.
+    pub taken_up: Vec<ItemId>,
+    /// Folders of attempts that are over and of which something ran; it is being stopped.
+    pub stopped: Vec<String>,
+    /// Folders of attempts that this log has never granted and of which something runs; left alone.
+    pub unknown: Vec<String>,
 }
 
 /// How a node process does, as far as it can tell.
@@ -164,4 +186,8 @@ pub enum Answer {
     TrackRecords(Vec<(Skill, TrackRecord)>),
     /// What is asked for is damaged.
     Damaged(String),
+    /// To [`Request::Sessions`].
+    Sessions(Vec<SessionView>),
+    /// To [`Request::Reconcile`].
+    Reconciled(Reconciled),
 }

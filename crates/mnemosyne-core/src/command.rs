@@ -6,6 +6,7 @@ use crate::hash::StateHash;
 use crate::id::{FencingToken, ItemId, NodeId, QuestionId, RunId, SessionId};
 use crate::inbox::{Ask, Decision};
 use crate::node::NodeFacts;
+use crate::session::Opening;
 use crate::settings::Settings;
 use crate::time::Stamp;
 use crate::work::attempt::AttemptResult;
@@ -41,6 +42,7 @@ impl Command {
                 Self::Import { records } | Self::Fork { source: ForkSource::Records(records), .. } => {
                     records.iter().map(|record| record.len()).sum()
                 }
+                Self::CloseSession { note, .. } => note.len(),
                 _ => 0,
             }
     }
@@ -111,22 +113,21 @@ pub enum Command {
         /// Of which.
         target: Target,
     },
-    /// A node process has started.
+    /// A node process of an older version has started.
     StartSession {
         /// The node.
         node: NodeId,
         /// What it can run.
         facts: NodeFacts,
     },
-    /// A node process is about to end in order.
+    /// A node process of an older version is about to end in order.
     EndSession {
         /// The node.
         node: NodeId,
         /// The session that ends.
         session: SessionId,
     },
-    /// A node's process has gone without ending its session, as whoever holds
-    /// its data directory now can tell.
+    /// A node's process has gone without ending its session, as told by an older version.
     AbandonSession {
         /// The node.
         node: NodeId,
@@ -156,6 +157,46 @@ pub enum Command {
         index: u64,
         /// The hash after it.
         hash: StateHash,
+    },
+    /// A node process has started.
+    OpenSession {
+        /// The node.
+        node: NodeId,
+        /// What it can run.
+        facts: NodeFacts,
+        /// What it says of itself.
+        opening: Box<Opening>,
+    },
+    /// A node process lives.
+    Heartbeat {
+        /// The node.
+        node: NodeId,
+        /// Its session.
+        session: SessionId,
+    },
+    /// A node process is about to end in order. Said again, it counts again what is left.
+    CloseSession {
+        /// The node.
+        node: NodeId,
+        /// The session that ends.
+        session: SessionId,
+        /// What the next one should know.
+        note: Box<str>,
+    },
+    /// A node's process has gone without ending its session, as whoever holds
+    /// its data directory now can tell.
+    OrphanSession {
+        /// The node.
+        node: NodeId,
+        /// The session that has no process any more.
+        session: SessionId,
+        /// What it has interrupted starts again only when a human says so.
+        holds: bool,
+    },
+    /// Let start again what an orphaned session has interrupted.
+    ResumeSession {
+        /// The session.
+        session: SessionId,
     },
     /// Take in a run that another data directory has given out.
     Import {

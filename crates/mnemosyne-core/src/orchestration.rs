@@ -16,6 +16,7 @@ use crate::image::{Retired, RunImage};
 use crate::inbox::Question;
 use crate::node::Node;
 use crate::reply::{Refusal, Reply};
+use crate::session::Sessions;
 use crate::settings::Settings;
 use crate::time::Stamp;
 use crate::work::class::Classes;
@@ -58,6 +59,7 @@ pub(crate) struct Facts {
     pub(crate) hash: StateHash,
     pub(crate) totals: Totals,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
+    pub(crate) sessions: Sessions,
     /// Open questions, and decided ones whose attempt still runs.
     pub(crate) inbox: BTreeMap<QuestionId, Question>,
     pub(crate) track_records: BTreeMap<Skill, TrackRecord>,
@@ -164,6 +166,7 @@ impl Orchestration {
             let reply = self.execute(command);
             self.out.replies.push(reply);
         }
+        self.orphan_overdue();
         self.assign();
         self.check_balance();
         self.remember_hash();
@@ -178,7 +181,9 @@ impl Orchestration {
     /// The earliest moment at which time alone changes something, and why.
     #[must_use]
     pub fn next_deadline(&self) -> Option<(Stamp, DeadlineReason)> {
-        self.index.timers.first().map(|timer| (timer.at, timer.reason))
+        let timer = self.index.timers.first().map(|timer| (timer.at, timer.reason));
+        let session = self.session_deadline().map(|at| (at, DeadlineReason::Orphaned));
+        timer.into_iter().chain(session).min()
     }
 
     /// The running hash over all events so far.
@@ -207,9 +212,9 @@ impl Orchestration {
             Command::Retry { target } => self.retry(*target),
             Command::Pause { target } => self.pause(*target),
             Command::Resume { target } => self.resume(*target),
-            Command::StartSession { node, facts } => self.start_session(*node, facts),
-            Command::EndSession { node, session } => self.end_session(*node, *session),
-            Command::AbandonSession { node, session } => self.abandon_session(*node, *session),
+            Command::StartSession { node, facts } => self.open_session(*node, facts, None),
+            Command::EndSession { node, session } => self.close_session(*node, *session, None),
+            Command::AbandonSession { node, session } => self.orphan_session(*node, *session, false),
             Command::Describe { node, facts } => self.describe_node(*node, facts),
             Command::Drain { node, on } => self.drain(*node, *on),
             Command::Configure(settings) => self.configure(settings),
@@ -217,6 +222,11 @@ impl Orchestration {
                 self.compare_hash(*index, *hash);
                 Ok(Reply::Done)
             }
+            Command::OpenSession { node, facts, opening } => self.open_session(*node, facts, Some(opening)),
+            Command::Heartbeat { node, session } => self.heartbeat(*node, *session),
+            Command::CloseSession { node, session, note } => self.close_session(*node, *session, Some(note)),
+            Command::OrphanSession { node, session, holds } => self.orphan_session(*node, *session, *holds),
+            Command::ResumeSession { session } => self.resume_session(*session),
             Command::Import { records } => self.import(records),
             Command::Fork { source, from } => self.fork(source, from),
         };

@@ -180,4 +180,10 @@ pub enum Refusal {
         /// What was asked for, as a participle.
         verb: String,
     },
+    /// There is no such session, or it is too long ago.
+    #[error("there is no session {session}; `mnemosyne session ls` lists those that are known")]
+    NoSession {
+        /// The session that was named.
+        session: SessionId,
+    },
 }

@@ -144,6 +144,7 @@ impl Orchestration {
             runs: Pages::default(),
             ..facts_of(sections)?
         };
+        state.facts.sessions.complete(&state.facts.nodes);
         for _ in 0..head.runs {
             let (head, items) = read_run(input, &mut buffer)?;
             if state.index.by_id.contains_key(&head.id) {
@@ -273,12 +274,17 @@ impl Snapshot {
 fn sections_of(facts: &Facts) -> Result<Sections, SnapshotError> {
     let mut sections = Sections::new();
     put(&mut sections, "archived_records", &facts.archived_records)?;
+    put(&mut sections, "sessions", &facts.sessions)?;
     Ok(sections)
 }
 
 /// The same read back; all others are as in the beginning.
 fn facts_of(mut sections: Sections) -> Result<Facts, SnapshotError> {
-    let facts = Facts { archived_records: take(&mut sections, "archived_records")?, ..Facts::default() };
+    let facts = Facts {
+        archived_records: take(&mut sections, "archived_records")?,
+        sessions: take(&mut sections, "sessions")?,
+        ..Facts::default()
+    };
     match sections.into_keys().next() {
         None => Ok(facts),
         Some(unknown) => Err(damaged(format!("nothing is known of its section {unknown}"))),

@@ -557,7 +557,7 @@ impl Orchestration {
         self.facts.inbox.get(&id)
     }
 
-    fn view(&self, at: ItemRef) -> ItemView {
+    pub(crate) fn view(&self, at: ItemRef) -> ItemView {
         let run = self.run(at.run);
         let item = self.item(at);
         let last = item.attempts.last();

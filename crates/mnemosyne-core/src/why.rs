@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ItemId, NodeId, QuestionId};
+use crate::id::{ItemId, NodeId, QuestionId, SessionId};
 use crate::inbox::QuestionKind;
 use crate::orchestration::Orchestration;
 use crate::reply::Refusal;
@@ -73,6 +73,8 @@ pub enum Why {
     Human { question: QuestionId, kind: QuestionKind, text: Box<str>, running: bool },
     /// Its result was rejected.
     Rejected { reason: Box<str> },
+    /// It was interrupted by the end of a session, and starts again when a human says so.
+    Orphaned { session: SessionId },
 }
 
 impl Orchestration {
@@ -112,7 +114,10 @@ impl Orchestration {
                 max_attempts: run.policy(item).retry.max_attempts,
                 error: self.last_error(at),
             },
-            ItemState::Paused => Why::Paused { whole_run: run.head.held },
+            ItemState::Paused => match self.held_for(run.head.id.item(at.position)) {
+                Some(session) => Why::Orphaned { session },
+                None => Why::Paused { whole_run: run.head.held },
+            },
             ItemState::Ready => self.why_ready(at, count_ahead),
             ItemState::Assigned | ItemState::Running => {
                 let attempt = item.granted().expect("granted items have an attempt");
@@ -287,6 +292,9 @@ impl fmt::Display for Why {
             }
             Self::Rejected { reason } if reason.is_empty() => f.write_str("was rejected"),
             Self::Rejected { reason } => write!(f, "was rejected: {reason}"),
+            Self::Orphaned { session } => {
+                write!(f, "is held, because session {session} went without a word while it was at work")
+            }
             Self::DoneByKey { holder } => write!(f, "has the same key as {holder}, which has done the work"),
             Self::Reused { item } => write!(f, "was done by {item}, of which this is a fork"),
         }

@@ -51,6 +51,11 @@ pub(crate) fn of_state(state: &Orchestration, now: Stamp, request: &Request) -> 
             let records = state.track_records().iter();
             Answer::TrackRecords(records.map(|(skill, record)| (skill.clone(), *record)).collect())
         }
+        Request::Sessions => Answer::Sessions(state.sessions()),
+        Request::WorkLeftBy(session) => match state.session(*session) {
+            Some(_) => Answer::Items(state.work_left_by(*session, ITEMS_MAX)),
+            None => Answer::Reply(Reply::Refused(Refusal::NoSession { session: *session })),
+        },
         _ => return None,
     })
 }

@@ -23,7 +23,9 @@ use crate::executor::Instruction;
 use crate::fault::in_full;
 use crate::process::{NamedOutputs, OutputsBefore};
 use crate::proposer::Proposer;
+use crate::reconcile::Reconciler;
 use crate::runner::StopKind;
+use crate::sessions::SessionManager;
 use crate::stores::{PayloadError, Payloads};
 
 /// Submissions of more bytes are checked before they enter the log.
@@ -41,6 +43,8 @@ pub(crate) struct NodeEndpoint {
     /// Weak, since whoever executes what it says holds the endpoint.
     pub(crate) instructions: mpsc::WeakUnboundedSender<Instruction>,
     pub(crate) shutdown: watch::Sender<Option<StopKind>>,
+    pub(crate) sessions: Arc<SessionManager>,
+    pub(crate) reconciler: Arc<Reconciler>,
 }
 
 impl Endpoint for NodeEndpoint {
@@ -79,6 +83,15 @@ impl NodeEndpoint {
             }
             Request::Performance => Ok(Answer::Performance(self.performance())),
             Request::Pools => self.pools().await.map(Answer::Pools),
+            Request::ResumeSession(session) => self
+                .sessions
+                .resume_session(session)
+                .await
+                .map(Answer::Reply)
+                .map_err(|error| error.to_string()),
+            Request::Reconcile => {
+                self.reconciler.reconcile().await.map(Answer::Reconciled).map_err(|error| error.to_string())
+            }
             Request::Shutdown { stop_agents } => {
                 let kind = if stop_agents { StopKind::Now } else { StopKind::HandOver };
                 self.shutdown.send_replace(Some(kind));

@@ -13,7 +13,7 @@ mod look;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -37,6 +37,8 @@ pub(crate) enum Instruction {
     Start(Box<Order>),
     /// End an attempt, also one that this process has not taken up.
     Stop(Box<Order>),
+    /// Say which attempts are in hand.
+    Held(oneshot::Sender<BTreeSet<FencingToken>>),
     /// Say what the agents do at this time.
     Look(Stamp, oneshot::Sender<Vec<PoolView>>),
     /// The node ends: leave the agents to their shims, or stop them; then
@@ -77,6 +79,7 @@ pub(crate) async fn execute(
             Some(Instruction::Start(order)) => executor.start(*order).await,
             Some(Instruction::Stop(order)) => executor.stop(*order).await,
             // Whoever asked may have gone.
+            Some(Instruction::Held(asked)) => drop(asked.send(executor.held.keys().copied().collect())),
             Some(Instruction::Look(now, asked)) => drop(asked.send(executor.look(now))),
             Some(Instruction::Shutdown(kind, done)) => {
                 // The node waits for it, unless it has been killed.

@@ -10,10 +10,8 @@ use mnemosyne_control::{Bound, Handle, Server};
 use mnemosyne_core::command::Command;
 use mnemosyne_core::id::{NodeId, SessionId};
 use mnemosyne_core::node::NodeFacts;
-use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::reply::Reply;
 use mnemosyne_core::settings::Settings;
-use mnemosyne_core::view::Order;
 use mnemosyne_persistence::storage::is_full;
 use mnemosyne_persistence::{DataDir, DataDirError};
 use thiserror::Error;
@@ -21,7 +19,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::by_kind::ByKind;
-use crate::clock::Clock;
+use crate::checkpoint;
 use crate::desk::Desk;
 use crate::endpoint::NodeEndpoint;
 use crate::executor::{self, Instruction};
@@ -31,10 +29,13 @@ use crate::left::{Recorder, WithTrees};
 use crate::observer::Outlet;
 use crate::process::{OutputsBefore, ProcessOptions};
 use crate::proposer::Proposer;
+use crate::reconcile::Reconciler;
 use crate::room::Room;
 use crate::runner::{Runner, StopKind};
+use crate::sessions::{OrphanedSession, PersistenceOptions, SessionManager};
 use crate::stores::Stores;
 use crate::ticker;
+use crate::work_queue::PersistentWorkQueue;
 use crate::worktrees::ItemTrees;
 
 /// Time between two looks whether there is room for what a node writes while it starts.
@@ -58,6 +59,8 @@ pub struct Options {
     pub work: Work,
     /// A snapshot is taken when the log has grown by so many bytes.
     pub snapshot_bytes: u64,
+    /// How its sessions go.
+    pub persistence: PersistenceOptions,
 }
 
 /// Whether a node takes part in the work.
@@ -117,7 +120,8 @@ pub struct Node {
     socket: Option<Bound>,
     server: Option<Server>,
     node: NodeId,
-    session: Option<SessionId>,
+    sessions: Arc<SessionManager>,
+    orphaned: Vec<OrphanedSession>,
     instructions: mpsc::UnboundedSender<Instruction>,
     tasks: Vec<JoinHandle<()>>,
     failure: watch::Receiver<Option<String>>,
@@ -170,7 +174,8 @@ impl Node {
     }
 
     async fn start_with_room(options: Options) -> Result<Self, NodeError> {
-        let Options { stores, node, facts, agents_min, settings, part, work, snapshot_bytes } = options;
+        let Options { stores, node, facts, agents_min, settings, part, work, snapshot_bytes, persistence } =
+            options;
         let payloads = stores.payloads();
         let (attempts, path) = (stores.attempts(), stores.path().to_owned());
         let Stores { dir, log, snapshots, history, .. } = stores;
@@ -189,23 +194,36 @@ impl Node {
             answered,
             retired: Arc::clone(&retired),
         };
-        let consensus = Consensus::open(mnemosyne_consensus::Options {
-            node,
-            log,
-            snapshots,
-            observer: Box::new(outlet),
-            snapshot_bytes,
-        })
-        .await?;
+        let log =
+            mnemosyne_consensus::Options { node, log, snapshots, observer: Box::new(outlet), snapshot_bytes };
+        let (failed, failure) = watch::channel(None);
+        let room = Arc::new(Room::new(path.clone()));
+        let on_failure = move |text| drop(failed.send_replace(Some(text)));
+        let restored = PersistentWorkQueue::restore(log, Arc::clone(&history), room, on_failure).await?;
+        let (queue, proposing) = restored;
+        let PersistentWorkQueue { consensus, proposer, clock, .. } = queue.clone();
         // All of it was understood; what is written from now on an earlier release might not understand.
         upgrade(&dir)?;
         let dir = Held(Some(dir));
 
-        let clock = Clock::start_after(consensus.query(Orchestration::now).await?);
-        let (failed, failure) = watch::channel(None);
-        let room = Arc::new(Room::new(path.clone()));
-        let (proposer, proposing) = Proposer::start(consensus.clone(), clock, room, move |text| {
-            failed.send_replace(Some(text));
+        let sessions = Arc::new(SessionManager {
+            node,
+            facts: facts.clone(),
+            consensus: consensus.clone(),
+            proposer: proposer.clone(),
+            clock,
+            options: persistence,
+            current: Mutex::default(),
+        });
+        let reconciler = Arc::new(Reconciler {
+            node,
+            part,
+            consensus: consensus.clone(),
+            instructions: instructions.downgrade(),
+            attempts: attempts.clone(),
+            cleaning: Arc::clone(&retired),
+            missed: Default::default(),
+            seen_to: Arc::default(),
         });
         let (ask_shutdown, shutdown) = watch::channel(None);
         let endpoint = Arc::new(NodeEndpoint {
@@ -218,6 +236,8 @@ impl Node {
             latest,
             instructions: instructions.downgrade(),
             shutdown: ask_shutdown,
+            sessions: Arc::clone(&sessions),
+            reconciler: Arc::clone(&reconciler),
         });
         let mut tasks = vec![proposing, tokio::spawn(ticker::tick(clock, next_deadline, proposer.clone()))];
         let desk = Desk { proposer: proposer.clone(), consensus: consensus.clone(), answered: answers };
@@ -241,26 +261,25 @@ impl Node {
         let pools = Pools::start(sizes(agents_min, facts.slots), rules).await?;
         tasks.push(tokio::spawn(executor::execute(runner, proposer.clone(), pools, told)));
 
-        // This process holds the data directory, so whoever had a session here is gone.
-        if let Some(session) = consensus.query(move |state| state.session_of(node)).await? {
-            ask(&proposer, Command::AbandonSession { node, session }).await?;
+        let mut orphaned = Vec::new();
+        for session in sessions.detect_orphaned_sessions().await? {
+            let work = sessions.recover_orphaned_work(session.id).await?;
+            orphaned.push(OrphanedSession { session, work });
         }
         ask(&proposer, Command::Configure(settings)).await?;
         let socket = match part {
             Part::Worker => Some(announce(&path, node)?),
-            Part::Requests => None,
-        };
-        let session = match part {
-            Part::Worker => Some(join(node, facts, &consensus, &proposer, &instructions).await?),
             Part::Requests => {
                 ask(&proposer, Command::Describe { node, facts }).await?;
-                // Stops that an earlier process was told of and did not get round to.
-                for order in held(node, &consensus).await?.into_iter().filter(|order| order.stopping) {
-                    let _ = instructions.send(Instruction::Stop(Box::new(order)));
-                }
                 None
             }
         };
+        // Nothing is granted before the session starts, so all that the node holds is from before.
+        reconciler.reconcile().await?;
+        if part == Part::Worker {
+            sessions.start_session().await?;
+            tasks.push(tokio::spawn(checkpoint::keep(queue, Arc::clone(&sessions), reconciler)));
+        }
         tasks.push(tokio::spawn(janitor::keep_clean(consensus.clone(), path.clone(), trees, retired)));
         Ok(Self {
             consensus,
@@ -269,7 +288,8 @@ impl Node {
             socket,
             server: None,
             node,
-            session,
+            sessions,
+            orphaned,
             instructions,
             tasks,
             failure,
@@ -289,7 +309,13 @@ impl Node {
     /// The node's session; none when it runs nothing.
     #[must_use]
     pub fn session(&self) -> Option<SessionId> {
-        self.session
+        self.sessions.current_session()
+    }
+
+    /// Sessions that were found orphaned when the node started, with what they were at.
+    #[must_use]
+    pub fn orphaned(&self) -> &[OrphanedSession] {
+        &self.orphaned
     }
 
     /// Counters and measures of the log.
@@ -343,17 +369,18 @@ impl Node {
             socket.remove();
         }
         let mut running = 0;
-        if let Some(session) = self.session {
-            // First the end of the session, so that nothing new is granted; then the agents.
-            // When the disk is full, the next node finds that this session was not ended.
-            let _ = self.proposer.request(Command::EndSession { node: self.node, session }).await;
-        }
+        // First the end of the session, so that nothing new is granted; then the agents.
+        // When the disk is full, the next node finds that this session was not ended.
+        let _ = self.sessions.end_session(note(kind)).await;
         let (done, answer) = oneshot::channel();
         if self.instructions.send(Instruction::Shutdown(kind, done)).is_ok() {
             running = answer.await.unwrap_or(0);
         }
-        // Everything that was reported before this answer is in the log now.
-        let _ = self.proposer.request(Command::Tick).await;
+        // Everything that was reported before is in the log now, and it is known what is left.
+        let _ = match self.sessions.current_session() {
+            Some(_) => self.sessions.end_session(note(kind)).await,
+            None => self.proposer.request(Command::Tick).await.map(drop),
+        };
         self.tasks.iter().for_each(JoinHandle::abort);
         for task in self.tasks {
             let _ = task.await;
@@ -415,27 +442,12 @@ fn no_room_in(path: &Path, source: std::io::Error) -> NodeError {
     NodeError::Io { what, source }
 }
 
-/// Starts the node's session, after looking after what it holds from before.
-async fn join(
-    node: NodeId,
-    facts: NodeFacts,
-    consensus: &Consensus,
-    proposer: &Proposer,
-    instructions: &mpsc::UnboundedSender<Instruction>,
-) -> Result<SessionId, NodeError> {
-    // Nothing is granted before the session starts, so these are all from before.
-    for order in held(node, consensus).await? {
-        let _ = instructions.send(Instruction::Start(Box::new(order)));
+/// What the next session is told about the end of this one.
+fn note(kind: StopKind) -> &'static str {
+    match kind {
+        StopKind::Now | StopKind::Polite => "the node was asked to end, and its agents with it",
+        StopKind::HandOver | StopKind::GoOn => "the node was asked to end; its agents go on",
     }
-    match ask(proposer, Command::StartSession { node, facts }).await? {
-        Reply::Session { session, .. } => Ok(session),
-        _ => Err(NodeError::Stopped),
-    }
-}
-
-/// What the node was granted and has not reported the end of.
-async fn held(node: NodeId, consensus: &Consensus) -> Result<Vec<Order>, NodeError> {
-    Ok(consensus.query(move |state| state.orders_of(node)).await?)
 }
 
 async fn ask(proposer: &Proposer, command: Command) -> Result<Reply, NodeError> {

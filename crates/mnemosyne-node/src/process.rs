@@ -7,6 +7,8 @@
 mod abandon;
 pub(crate) mod prepare;
 
+pub(crate) use abandon::end_all;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
+use crate::pulse::Pulse;
 use crate::room::Room;
 
 /// Commands of one entry.
@@ -31,6 +32,7 @@ const HASH_EVERY: u64 = 1_024;
 pub(crate) struct Proposer {
     sender: mpsc::Sender<Asked>,
     room: Arc<Room>,
+    pulse: Arc<Pulse>,
 }
 
 struct Asked {
@@ -70,13 +72,14 @@ impl Proposer {
         on_failure: impl FnOnce(String) + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
         let (sender, receiver) = mpsc::channel(QUEUE_COMMANDS_MAX);
-        let of_log = Arc::clone(&room);
+        let (of_log, pulse) = (Arc::clone(&room), Arc::<Pulse>::default());
+        let of_node = Arc::clone(&pulse);
         let task = tokio::spawn(async move {
-            if let Err(text) = propose_all(consensus, clock, of_log, receiver).await {
+            if let Err(text) = propose_all(consensus, clock, of_log, of_node, receiver).await {
                 on_failure(text);
             }
         });
-        (Self { sender, room }, task)
+        (Self { sender, room, pulse }, task)
     }
 
     /// Proposes a command for somebody who is told when the disk is full, instead of waiting for room.
@@ -102,6 +105,11 @@ impl Proposer {
         &self.room
     }
 
+    /// The sign of life that goes with what is proposed.
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
     fn path(&self) -> String {
         self.room.path().display().to_string()
     }
@@ -123,6 +131,7 @@ async fn propose_all(
     consensus: Consensus,
     clock: Clock,
     room: Arc<Room>,
+    pulse: Arc<Pulse>,
     mut receiver: mpsc::Receiver<Asked>,
 ) -> Result<(), String> {
     let slots = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
@@ -157,7 +166,9 @@ async fn propose_all(
         {
             commands.push(Command::CheckHash { index, hash });
         }
-        let batch = Batch { stamp: clock.now(), commands };
+        let stamp = clock.now();
+        commands.extend(pulse.due(stamp));
+        let batch = Batch { stamp, commands };
         let mut proposal = Box::pin({
             let (consensus, room) = (consensus.clone(), Arc::clone(&room));
             async move {

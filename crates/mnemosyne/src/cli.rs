@@ -104,6 +104,9 @@ pub(crate) enum Command {
     /// Look at the pools of agents
     #[command(subcommand)]
     Pool(commands::pool::Pool),
+    /// Look at the sessions of the node, and at the work that one left
+    #[command(subcommand)]
+    Session(commands::session::Session),
     /// Look at the configuration
     #[command(subcommand)]
     Config(commands::config::Config),
@@ -220,6 +223,7 @@ async fn dispatch_async(command: Command, globals: &Globals) -> Result<Exit, Fai
         Command::Status(command) => looking(|| command.clone().run(globals)).await,
         Command::Agent(command) => command.run(globals).await,
         Command::Pool(command) => command.run(globals).await,
+        Command::Session(command) => command.run(globals).await,
         Command::Doctor(command) => command.run(globals).await,
         Command::Init(_)
         | Command::Plan(_)

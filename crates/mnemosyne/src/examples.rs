@@ -82,5 +82,20 @@ pub(crate) const POOL_LS: &str = "Examples:
   mnemosyne pool ls                 # one line for each role
   mnemosyne pool ls --json | jq '.[].agents'";
 
+pub(crate) const SESSION_LS: &str = "Examples:
+  mnemosyne session ls              # the latest of each node, newest first
+  mnemosyne session ls --json | jq -r '.[] | select(.state == \"orphaned\") | .id'";
+
+pub(crate) const SESSION_SHOW: &str = "Examples:
+  mnemosyne session show s3         # with what has become of the work that it left";
+
+pub(crate) const SESSION_RESUME: &str = "Examples:
+  mnemosyne session resume          # everything that was held after a crash
+  mnemosyne session resume s3";
+
+pub(crate) const SESSION_RECOVER: &str = "Examples:
+  mnemosyne session recover         # holds what the log says against what runs, and tells what was left
+  mnemosyne session recover s3 --json";
+
 pub(crate) const COMPLETIONS: &str = "Examples:
   mnemosyne completions bash > ~/.local/share/bash-completion/completions/mnemosyne";

@@ -5,7 +5,7 @@
 //! cookie, inherited by everything an agent starts, still tells. It does not
 //! find a process that replaced its own environment, nor one of another user.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
@@ -30,6 +30,22 @@ const EXEC_LOOK_PAUSE: Duration = Duration::from_millis(1);
 /// When the cookie is empty or `/proc` cannot be listed.
 pub fn find_cookie(cookie: &str) -> io::Result<Vec<u32>> {
     Ok(find(cookie)?.into_iter().map(|carrier| carrier.pid).collect())
+}
+
+/// The cookies of all processes that begin with a folder and go on below it, each once.
+///
+/// # Errors
+/// When `/proc` cannot be listed.
+pub fn cookies_below(folder: &str) -> io::Result<Vec<String>> {
+    let beginning = format!("{COOKIE_VARIABLE}={}/", folder.trim_end_matches('/')).into_bytes();
+    let mut found = BTreeSet::new();
+    for pid in pids()? {
+        let Some(environ) = environment_of(pid) else { continue };
+        let cookie = environ.split(|byte| *byte == 0).find(|entry| entry.starts_with(&beginning));
+        let cookie = cookie.map(|entry| &entry[COOKIE_VARIABLE.len() + 1..]);
+        found.extend(cookie.map(|cookie| String::from_utf8_lossy(cookie).into_owned()));
+    }
+    Ok(found.into_iter().collect())
 }
 
 /// Kills every process that carries the cookie, except the calling one, until
@@ -92,19 +108,24 @@ fn find(cookie: &str) -> io::Result<Vec<Carrier>> {
 /// Whether the environment of a process has this entry. A process that ended
 /// or belongs to someone else has none that we could read.
 fn carries(pid: u32, entry: &[u8]) -> bool {
+    environment_of(pid).is_some_and(|environ| environ.split(|byte| *byte == 0).any(|one| one == entry))
+}
+
+/// The environment of a process, as far as it has one that we may read.
+fn environment_of(pid: u32) -> Option<Vec<u8>> {
     for _ in 0..EXEC_LOOKS_MAX {
-        let Ok(environ) = std::fs::read(format!("/proc/{pid}/environ")) else { return false };
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
         if !environ.is_empty() {
-            return environ.split(|byte| *byte == 0).any(|one| one == entry);
+            return Some(environ);
         }
         // Between the start of a program and its first instruction the kernel shows no environment.
         if !matches!(ProcessStat::read(pid), Ok(Some(stat)) if stat.in_exec) {
-            return false;
+            return None;
         }
         std::thread::sleep(EXEC_LOOK_PAUSE);
     }
     // It may well be one of ours, but only what is known to be may be killed.
-    false
+    None
 }
 
 /// Waits until a process has ended, for so long at most.
@@ -132,6 +153,22 @@ mod tests {
         assert_eq!(sweep_cookie(&cookie).expect("swept"), 0);
         longer.kill().expect("killed");
         longer.wait().expect("reaped");
+    }
+
+    #[test]
+    fn cookies_below_a_folder_are_found_and_no_others() {
+        let folder = format!("/test-{}/attempts", std::process::id());
+        let sleeper = |cookie: String| {
+            Command::new("sleep").arg("600").env(COOKIE_VARIABLE, cookie).spawn().expect("sleep starts")
+        };
+        let (one, elsewhere) = (format!("{folder}/a-1"), format!("{folder}-too/a-1"));
+        let mut sleepers = [sleeper(one.clone()), sleeper(one.clone()), sleeper(elsewhere)];
+        let found = cookies_below(&folder).expect("looked");
+        for sleeper in &mut sleepers {
+            sleeper.kill().expect("killed");
+            sleeper.wait().expect("reaped");
+        }
+        assert_eq!(found, [one]);
     }
 
     #[test]

@@ -150,6 +150,7 @@ impl Settings {
                 self.pool(role).validate(role, validation);
             });
         }
+        validation("orchestration.persistence".into(), &mut |validation| self.persistence.validate(validation));
         validation("orchestration.distributed".into(), &mut |validation| self.distributed.validate(validation));
         validation("storage".into(), &mut |validation| self.storage.validate(validation));
         validation("optimizer".into(), &mut |validation| self.optimizer.validate(validation));

@@ -12,6 +12,7 @@ mod q13_balance;
 mod q4_dependencies;
 mod q6_grants;
 mod q9_attempts;
+mod sessions;
 mod w1_phases;
 
 /// An invariant that does not hold.
@@ -35,6 +36,7 @@ pub fn check(state: &Orchestration) -> Result<(), Violation> {
     q12_readiness::check(state)?;
     q13_balance::check(state)?;
     inbox::check(state)?;
+    sessions::check(state)?;
     w1_phases::check(state)
 }
 

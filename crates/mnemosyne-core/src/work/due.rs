@@ -28,6 +28,9 @@ impl Orchestration {
                 DeadlineReason::Deadline => self.miss_deadline(at),
                 DeadlineReason::Question => self.questions_due(at),
                 DeadlineReason::Retention => self.retire(at.run),
+                DeadlineReason::Orphaned => {
+                    unreachable!("sessions have no timers: they are looked at after the commands")
+                }
             }
         }
     }

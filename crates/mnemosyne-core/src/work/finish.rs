@@ -47,7 +47,10 @@ impl Orchestration {
         }
         match self.next_step(at, outcome, result) {
             Next::End(state, reason) => self.end(at, state, reason),
-            Next::Again(wait) => self.again(at, wait),
+            Next::Again(wait) => {
+                self.hold_if_orphaned(at, outcome);
+                self.again(at, wait);
+            }
             Next::Review => self.request_review(at),
             Next::Ask(ask) => self.ask(at, *ask),
         }

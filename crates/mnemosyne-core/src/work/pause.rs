@@ -48,6 +48,7 @@ impl Orchestration {
                 let item = self.item_mut(at);
                 if item.held {
                     item.held = false;
+                    self.forget_hold(at);
                     items = 1;
                     self.emit(Event::WorkItemPaused { item: id, on: false });
                     self.unpark(at);
@@ -78,7 +79,7 @@ impl Orchestration {
     }
 
     /// Lets a parked item go back to what it waits for.
-    fn unpark(&mut self, at: ItemRef) -> bool {
+    pub(crate) fn unpark(&mut self, at: ItemRef) -> bool {
         let held = self.run(at.run).head.held || self.item(at).held;
         if held || self.item(at).state != ItemState::Paused {
             return false;

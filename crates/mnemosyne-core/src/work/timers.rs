@@ -27,6 +27,8 @@ pub enum DeadlineReason {
     Question,
     /// A finished run has been kept long enough.
     Retention,
+    /// A session has given no sign of life for as long as it may.
+    Orphaned,
 }
 
 /// One entry: a moment, its reason and whom it concerns. What is due at the

@@ -5,5 +5,6 @@ mod elsewhere;
 mod expanding;
 mod random;
 mod reopened;
+mod sessions;
 mod stories;
 mod story;

@@ -17,6 +17,7 @@ use mnemosyne_core::orchestration::{Orchestration, Output};
 use mnemosyne_core::past::Past;
 use mnemosyne_core::reply::{Imported, Reply};
 use mnemosyne_core::role::AgentRole;
+use mnemosyne_core::session::Opening;
 use mnemosyne_core::settings::{LoadBalancingStrategy, Settings};
 use mnemosyne_core::time::{Span, Stamp};
 use mnemosyne_core::view::ItemFilter;
@@ -76,7 +77,16 @@ impl World {
                 (Command::StartSession { node, .. }, Reply::Session { session, .. }) => {
                     self.sessions.insert(*node, *session);
                 }
-                (Command::EndSession { node, .. } | Command::AbandonSession { node, .. }, Reply::Done) => {
+                (Command::OpenSession { node, .. }, Reply::Session { session, .. }) => {
+                    self.sessions.insert(*node, *session);
+                }
+                (
+                    Command::EndSession { node, .. }
+                    | Command::AbandonSession { node, .. }
+                    | Command::CloseSession { node, .. }
+                    | Command::OrphanSession { node, .. },
+                    Reply::Done,
+                ) => {
                     self.sessions.remove(node);
                 }
                 (Command::Finished { item, token, .. }, Reply::Done) => {
@@ -100,6 +110,11 @@ impl World {
                 Event::ReviewRequested { item, review } if self.is_new(review) => self.grown(item.run, 1),
                 Event::ItemsAdded { item, items } => self.grown(item.run, items),
                 Event::QuestionAsked { question, .. } => self.questions.push(question),
+                // Its node was lost.
+                Event::AttemptEnded { item, token, .. } if self.granted.get(&item) == Some(&token) => {
+                    self.granted.remove(&item);
+                    self.stale.push((item, token));
+                }
                 _ => {}
             }
         }
@@ -201,6 +216,11 @@ fn ask(dice: &mut Dice) -> Ask {
         yes_on_timeout: dice.chance(50),
         ..Ask::default()
     }
+}
+
+fn opening(dice: &mut Dice) -> Opening {
+    let orphan_after = dice.chance(50).then(|| Span::from_secs(5 + dice.roll(40)));
+    Opening { orphan_after, auto_resume: dice.chance(50), ..Opening::default() }
 }
 
 fn decision(dice: &mut Dice) -> Decision {
@@ -311,11 +331,22 @@ fn command(dice: &mut Dice, world: &World, number: u64) -> Command {
         84..89 => target(dice).map(|target| Command::Resume { target }),
         89..93 => {
             let slots = [1, 1, 1, u32::try_from(dice.roll(5)).expect("small")];
-            Some(Command::StartSession { node, facts: NodeFacts { slots, ..NodeFacts::default() } })
+            let facts = NodeFacts { slots, ..NodeFacts::default() };
+            Some(match dice.chance(20) {
+                true => Command::StartSession { node, facts },
+                false => Command::OpenSession { node, facts, opening: Box::new(opening(dice)) },
+            })
         }
-        93..95 => world.sessions.get(&node).map(|session| match dice.chance(50) {
-            true => Command::EndSession { node, session: *session },
-            false => Command::AbandonSession { node, session: *session },
+        93..95 => world.sessions.get(&node).map(|session| {
+            let session = *session;
+            match dice.roll(8) {
+                0 => Command::EndSession { node, session },
+                1 => Command::AbandonSession { node, session },
+                2..4 => Command::Heartbeat { node, session },
+                4 => Command::ResumeSession { session },
+                5 => Command::CloseSession { node, session, note: "so".into() },
+                _ => Command::OrphanSession { node, session, holds: dice.chance(60) },
+            }
         }),
         95 => Some(Command::Drain { node, on: dice.chance(30) }),
         96..98 => dice.pick(&granted).map(|(item, token)| Command::Ask {
@@ -474,6 +505,9 @@ fn drain(seed: u64, state: &mut Orchestration, world: &mut World, mut index: u64
             decision: Decision::Approve,
             text: "".into(),
         }));
+        let holding =
+            state.sessions().into_iter().filter(|view| view.session.holds).map(|view| view.session.id);
+        commands.extend(holding.map(|session| Command::ResumeSession { session }));
         if commands.is_empty() {
             commands.push(Command::Tick);
         }

@@ -19,7 +19,8 @@ use mnemosyne_core::work::task::{Action, RunContext, TaskSpec, Workspace};
 use tokio::sync::oneshot;
 
 use crate::{
-    Ended, Node, Options, Part, ProcessOptions, Report, Runner, Stop, StopKind, Stores, StoresOptions, Work,
+    Ended, Node, Options, Part, PersistenceOptions, ProcessOptions, Report, Runner, Stop, StopKind, Stores,
+    StoresOptions, Work,
 };
 
 /// Panics as soon as the process of an attempt runs: at first, or each time.
@@ -85,6 +86,7 @@ async fn node(dir: &Path, around: fn(Arc<dyn Runner>) -> Arc<dyn Runner>) -> Nod
         part: Part::Worker,
         work: Work::Around(options, around),
         snapshot_bytes: 64 << 20,
+        persistence: PersistenceOptions::default(),
     });
     node.await.expect("the node starts")
 }

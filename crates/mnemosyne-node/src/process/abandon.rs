@@ -22,7 +22,7 @@ pub(super) async fn abandon(order: Order, dir: PathBuf) {
 }
 
 /// Ends the attempt, and its steps in folders of their own.
-async fn end_all(dir: &Path, grace: Duration) -> io::Result<()> {
+pub(crate) async fn end_all(dir: &Path, grace: Duration) -> io::Result<()> {
     if !dir.try_exists()? {
         return sweep(dir).await.map(drop);
     }

@@ -14,11 +14,13 @@ use mnemosyne_core::node::{AgentFacts, NodeFacts};
 use mnemosyne_core::plan::{AgentOffer, NodeOffer, Offers};
 use mnemosyne_core::role::AgentRole;
 use mnemosyne_core::settings::{LoadBalancingStrategy, Settings as Replicated};
+use mnemosyne_core::time::Span;
 
 use crate::builtin::BuiltinAgent;
 use crate::context::ContextOptions;
 use crate::node::{Options, Part, Work};
 use crate::process::ProcessOptions;
+use crate::sessions::PersistenceOptions;
 use crate::stores::{Stores, StoresOptions};
 
 /// The node of a data directory that belongs to no cluster yet. A node that
@@ -65,6 +67,7 @@ impl Program {
             part,
             work: Work::Processes(self.process_options(settings, &stores)),
             snapshot_bytes: settings.storage.snapshot_bytes.as_u64(),
+            persistence: persistence_options(settings),
             stores,
         }
     }
@@ -148,6 +151,15 @@ fn replicated(settings: &Settings) -> Replicated {
             payload_inline_max: u32::try_from(settings.storage.inline_bytes_max.as_u64()).unwrap_or(u32::MAX),
             ..Limits::default()
         },
+    }
+}
+
+fn persistence_options(settings: &Settings) -> PersistenceOptions {
+    let persistence = &settings.persistence;
+    PersistenceOptions {
+        checkpoint_interval: Span::from_secs(persistence.checkpoint_interval_secs.into()),
+        auto_resume: persistence.auto_resume,
+        orphan_after: Span::from_secs(u64::from(persistence.orphan_timeout_mins) * 60),
     }
 }
 

@@ -17,7 +17,9 @@ use mnemosyne_core::work::attempt::AttemptResult;
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::spec::{Demand, ItemSpec, PRIORITY_DEFAULT, Policy, RunSpec};
 use mnemosyne_core::work::state::ItemState;
-use mnemosyne_node::{Ended, Node, Options, Part, Report, Runner, Stop, Stores, StoresOptions, Work};
+use mnemosyne_node::{
+    Ended, Node, Options, Part, PersistenceOptions, Report, Runner, Stop, Stores, StoresOptions, Work,
+};
 
 /// What the runner was asked to do about an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +109,7 @@ pub(crate) async fn node(dir: &Path, executors: u32, script: &Arc<Script>) -> No
         part: Part::Worker,
         work: Work::Runner(Arc::clone(script) as _),
         snapshot_bytes: 64 << 20,
+        persistence: PersistenceOptions::default(),
     });
     node.await.expect("the node starts")
 }

@@ -16,6 +16,7 @@ pub(crate) mod pool;
 pub(crate) mod ps;
 pub(crate) mod reference;
 pub(crate) mod run;
+pub(crate) mod session;
 pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod submit;

@@ -9,6 +9,7 @@ use mnemosyne_core::agent::{AgentState, PoolView, Work};
 use mnemosyne_core::config::Settings;
 use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::role::AgentRole;
+use mnemosyne_core::session::SessionView;
 use mnemosyne_core::text::counted;
 use mnemosyne_core::view::StatusView;
 use mnemosyne_core::work::state::ItemState;
@@ -16,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::events::event_json;
 use super::pool::agent_json;
+use super::session::session_json;
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
 use crate::output::{json, line};
@@ -38,7 +40,9 @@ impl Status {
         if around.json {
             let settings = &around.config.settings;
             let pools = view.handle.pools().await?;
-            let snapshot = Snapshot { status: &status, live: view.live, settings, pools: &pools };
+            let sessions = view.handle.sessions().await?;
+            let snapshot =
+                Snapshot { status: &status, live: view.live, settings, pools: &pools, sessions: &sessions };
             json(&snapshot.json(
                 &recent(&view.handle, &status).await?,
                 view.handle.performance().await?,
@@ -90,6 +94,7 @@ struct Snapshot<'a> {
     settings: &'a Settings,
     /// Those of the node that answers; none when none does.
     pools: &'a [PoolView],
+    sessions: &'a [SessionView],
 }
 
 impl Snapshot<'_> {
@@ -206,18 +211,9 @@ impl Snapshot<'_> {
         self.pools.iter().find(|pool| pool.role == role)
     }
 
-    /// Sessions that have not ended; one whose node is gone is orphaned.
+    /// The latest sessions, newest first.
     fn sessions(&self) -> Vec<Value> {
-        let session = |node: &mnemosyne_core::view::NodeView| {
-            let state = if self.live { "running" } else { "orphaned" };
-            node.session.map(|session| {
-                json!({
-                    "id": session.to_string(), "node": node.id.to_string(),
-                    "started_at": node.session_since, "state": state,
-                })
-            })
-        };
-        self.status.nodes.iter().filter_map(session).collect()
+        self.sessions.iter().map(|session| session_json(session, self.live)).collect()
     }
 }
 

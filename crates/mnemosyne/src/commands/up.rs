@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use mnemosyne_node::{NodeInfo, Part, StopKind};
 
+use super::session::of_orphaned;
 use crate::access::{Access, connect};
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure, chain};
@@ -49,6 +50,9 @@ impl Up {
         let status = handle.status().await?;
         let seq = status.event_seq;
         let slots: u32 = status.nodes.iter().map(|node| node.facts.slots[3]).sum();
+        for found in node.orphaned() {
+            say(of_orphaned(&found.session, &found.work));
+        }
         say(format!("node is up: {}, data in {}", counted(slots, "executor"), around.data_dir.display()));
         let lines = Lines::start();
         let kind = {

@@ -59,6 +59,7 @@ impl Why {
 fn way_out(why: &Reason, item: ItemId) -> String {
     match why {
         Reason::NoNode => "; `mnemosyne up` starts one".to_owned(),
+        Reason::Orphaned { session } => format!("; `mnemosyne session resume {session}` lets it start again"),
         Reason::Paused { whole_run: true } => format!("; `mnemosyne resume {}` lets it go on", item.run),
         Reason::Paused { whole_run: false } => format!("; `mnemosyne resume {item}` lets it go on"),
         _ => String::new(),

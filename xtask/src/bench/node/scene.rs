@@ -11,7 +11,7 @@ use mnemosyne_core::settings::Settings;
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::spec::{Demand, ItemSpec, PRIORITY_DEFAULT, Policy, RunSpec};
 use mnemosyne_core::work::task::{Action, RunContext, TaskSpec, Workspace};
-use mnemosyne_node::{Node, Options, Part, Runner, StopKind, Stores, StoresOptions, Work};
+use mnemosyne_node::{Node, Options, Part, PersistenceOptions, Runner, StopKind, Stores, StoresOptions, Work};
 
 /// Opens the stores of a data directory as a node does.
 pub(super) fn stores(dir: &Path) -> Result<Stores> {
@@ -35,6 +35,7 @@ pub(super) async fn start(dir: &Path, slots: u32, runner: Arc<dyn Runner>) -> Re
         part,
         work: Work::Runner(runner),
         snapshot_bytes: 256 << 20,
+        persistence: PersistenceOptions::default(),
     });
     Ok(node.await?)
 }

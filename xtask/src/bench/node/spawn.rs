@@ -8,7 +8,7 @@ use anyhow::Result;
 use mnemosyne_core::id::NodeId;
 use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::settings::Settings;
-use mnemosyne_node::{Node, Options, Part, ProcessOptions, Work};
+use mnemosyne_node::{Node, Options, Part, PersistenceOptions, ProcessOptions, Work};
 
 use super::measured::Measured;
 use super::noop::Noop;
@@ -48,6 +48,7 @@ pub(super) async fn measure(dir: &Path, program: &Path) -> Result<Vec<Measured>>
             part: Part::Worker,
             work: Work::Processes(options),
             snapshot_bytes: 256 << 20,
+            persistence: PersistenceOptions::default(),
         })
         .await?;
         let handle = node.handle();

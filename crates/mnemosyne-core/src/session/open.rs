@@ -1,53 +1,51 @@
-//! Sessions: the life of one node process. The deciding half of what the
-//! `SessionManager` does with files and processes.
+//! A node process starts, says that it lives, or says what it can run.
 
+use super::{NAME_BYTES_MAX, Opening, Session};
 use crate::event::Event;
 use crate::id::{NodeId, SessionId};
 use crate::limits::name;
 use crate::node::{Node, NodeFacts};
 use crate::orchestration::Orchestration;
 use crate::reply::{Refusal, Reply};
+use crate::work::finish::shorten;
 use crate::work::validate::bound;
 
 impl Orchestration {
     /// A node process has started. What the node held before, it still holds:
     /// it looks at its processes first and reports what became of them.
-    pub(crate) fn start_session(&mut self, id: NodeId, facts: &NodeFacts) -> Result<Reply, Refusal> {
-        let now = self.facts.now;
+    pub(crate) fn open_session(
+        &mut self,
+        id: NodeId,
+        facts: &NodeFacts,
+        opening: Option<&Opening>,
+    ) -> Result<Reply, Refusal> {
         self.upsert_node(id, facts)?;
+        let holds = opening.is_some_and(|opening| !opening.auto_resume);
+        let orphaned = self.facts.nodes[&id].session;
+        if let Some(orphaned) = orphaned {
+            self.orphan(id, orphaned, holds);
+        }
+        let now = self.facts.now;
         self.facts.last_session = SessionId(self.facts.last_session.0 + 1);
         let session = self.facts.last_session;
         let node = self.facts.nodes.entry(id).or_default();
-        let orphaned = node.session.replace(session);
-        node.session_since = now;
-        if let Some(orphaned) = orphaned {
-            self.emit(Event::SessionOrphaned { node: id, session: orphaned });
-        }
+        (node.session, node.session_since) = (Some(session), now);
+        let opening = opening.cloned().map(bounded);
+        self.facts.sessions.open(Session::starting(session, id, opening, now));
         self.emit(Event::SessionStarted { node: id, session });
         Ok(Reply::Session { session, orphaned })
     }
 
-    /// A node process is about to end in order. Its agents may live on under
-    /// their shims, so its attempts stay with it.
-    pub(crate) fn end_session(&mut self, id: NodeId, session: SessionId) -> Result<Reply, Refusal> {
-        self.close_session(id, session)?;
-        self.emit(Event::SessionEnded { node: id, session });
+    /// A node process lives.
+    pub(crate) fn heartbeat(&mut self, id: NodeId, session: SessionId) -> Result<Reply, Refusal> {
+        if self.session_of(id) != Some(session) {
+            return Err(Refusal::UnknownSession { node: id });
+        }
+        let now = self.facts.now;
+        if let Some(session) = self.facts.sessions.get_mut(id, session) {
+            session.heartbeat_at = now;
+        }
         Ok(Reply::Done)
-    }
-
-    /// A node process has gone without a word. Its attempts stay with it, too:
-    /// the next process on its data directory looks what became of them.
-    pub(crate) fn abandon_session(&mut self, id: NodeId, session: SessionId) -> Result<Reply, Refusal> {
-        self.close_session(id, session)?;
-        self.emit(Event::SessionOrphaned { node: id, session });
-        Ok(Reply::Done)
-    }
-
-    fn close_session(&mut self, id: NodeId, session: SessionId) -> Result<(), Refusal> {
-        let node = self.facts.nodes.get_mut(&id).filter(|node| node.session == Some(session));
-        let node = node.ok_or(Refusal::UnknownSession { node: id })?;
-        node.session = None;
-        Ok(())
     }
 
     /// A node says what it can run, without starting a session.
@@ -77,4 +75,12 @@ impl Orchestration {
         self.index.classes.refresh(&self.facts.nodes);
         Ok(())
     }
+}
+
+fn bounded(mut opening: Opening) -> Opening {
+    let process = &mut opening.process;
+    for text in [&mut process.boot_id, &mut process.host, &mut process.version] {
+        *text = shorten(text, NAME_BYTES_MAX);
+    }
+    opening
 }

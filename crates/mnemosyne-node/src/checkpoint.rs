@@ -1,0 +1,50 @@
+//! Wakes what is done again and again: the sign of life, what makes a restart
+//! quick, and the look at what runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mnemosyne_consensus::ProposeError;
+
+use crate::node::NodeError;
+use crate::reconcile::Reconciler;
+use crate::sessions::SessionManager;
+use crate::work_queue::PersistentWorkQueue;
+
+/// Makes a checkpoint in each interval, until the node stops.
+pub(crate) async fn keep(
+    queue: PersistentWorkQueue,
+    sessions: Arc<SessionManager>,
+    reconciler: Arc<Reconciler>,
+) {
+    let interval = Duration::from_millis(sessions.options.checkpoint_interval.as_millis());
+    loop {
+        tokio::time::sleep(interval).await;
+        // On a full disk nothing is to be gained; the next one comes when there may be room.
+        if queue.checkpoint().await.is_err() {
+            continue;
+        }
+        match take_part_again(&sessions, &reconciler).await {
+            Ok(()) => {}
+            // Whoever waits for the log is told that it has stopped.
+            Err(NodeError::Propose(_) | NodeError::Stopped) => return,
+            Err(error) => tracing::warn!(%error, "cannot start a session again"),
+        }
+        match reconciler.reconcile().await {
+            Ok(_) => {}
+            Err(ProposeError::NotLeader { .. }) => {}
+            Err(ProposeError::Stopped(_)) => return,
+        }
+    }
+}
+
+/// Others have taken this node for gone and it is not: what it still holds is in good hands, so it starts anew.
+async fn take_part_again(sessions: &SessionManager, reconciler: &Reconciler) -> Result<(), NodeError> {
+    let Some(session) = sessions.current_session() else { return Ok(()) };
+    if sessions.is_open(session).await? {
+        return Ok(());
+    }
+    tracing::warn!("session {session} was taken for gone; this node starts another one");
+    reconciler.reconcile().await?;
+    sessions.start_session().await.map(drop)
+}
