@@ -166,6 +166,13 @@ impl Sessions {
         self.by_node.get_mut(&node)?.back_mut()
     }
 
+    /// The session that holds what was granted to a node in a session and is interrupted.
+    fn holder(&self, node: NodeId, granted_in: SessionId) -> Option<SessionId> {
+        let of_node = self.by_node.get(&node)?.iter();
+        let holds = |session: &&Session| session.holds && session.was_at(node, granted_in);
+        of_node.rev().find(holds).map(|session| session.id)
+    }
+
     /// Items that are held, with the session that was orphaned.
     pub(crate) fn held(&self) -> &BTreeMap<ItemId, SessionId> {
         &self.held
@@ -198,6 +205,12 @@ impl Session {
             left: None,
             holds: false,
         }
+    }
+
+    /// Whether it was at an attempt of a node that was granted in that session, unless it had ended before. What outlives
+    /// a session is taken over by the next one.
+    fn was_at(&self, node: NodeId, granted_in: SessionId) -> bool {
+        self.node == node && granted_in <= self.id
     }
 
     /// When it is taken for gone, unless it gives a sign of life before.

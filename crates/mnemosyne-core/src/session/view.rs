@@ -13,7 +13,7 @@ use crate::work::item::{Item, ItemRef};
 pub struct SessionView {
     /// The session.
     pub session: Session,
-    /// Attempts that were granted in it and are under way.
+    /// Attempts that it was at and that are under way.
     pub under_way: u32,
     /// Items that it has interrupted and that start again when a human says so.
     pub held: u32,
@@ -24,14 +24,12 @@ impl Orchestration {
     #[must_use]
     pub fn sessions(&self) -> Vec<SessionView> {
         let nodes = self.facts.nodes.keys();
-        let granted: Vec<SessionId> =
-            nodes.flat_map(|node| self.granted_to(*node)).filter_map(|at| session_of(self.item(at))).collect();
-        let count = |of: &mut dyn Iterator<Item = SessionId>, id| {
-            u32::try_from(of.filter(|one| *one == id).count()).unwrap_or(u32::MAX)
-        };
+        let granted = nodes.flat_map(|node| self.granted_to(*node)).filter_map(|at| self.item(at).granted());
+        let granted: Vec<_> = granted.map(|attempt| (attempt.node, attempt.session)).collect();
+        let held = self.facts.sessions.held();
         let view = |session: &Session| SessionView {
-            under_way: count(&mut granted.iter().copied(), session.id),
-            held: count(&mut self.facts.sessions.held.values().copied(), session.id),
+            under_way: count(granted.iter().filter(|(node, granted_in)| session.was_at(*node, *granted_in))),
+            held: count(held.values().filter(|one| **one == session.id)),
             session: session.clone(),
         };
         let mut sessions: Vec<SessionView> = self.facts.sessions.iter().map(view).collect();
@@ -45,17 +43,20 @@ impl Orchestration {
         self.facts.sessions.get(id)
     }
 
-    /// The work of a session that had not ended when it did, at most `limit` items: what runs on, what was begun again,
-    /// and what has ended since.
+    /// The work that a session was at when it ended, at most `limit` items: what runs on, what was begun again, and what
+    /// has ended since.
     #[must_use]
     pub fn work_left_by(&self, id: SessionId, limit: usize) -> Vec<ItemView> {
-        let Some(session) = self.session(id) else { return Vec::new() };
+        let Some(session) = self.session(id).filter(|session| session.ended_at.is_some()) else {
+            return Vec::new();
+        };
         let outlived = |item: &Item| {
             item.attempts.iter().any(|attempt| {
-                attempt.session == id && attempt.ended_at.is_none_or(|at| Some(at) >= session.ended_at)
+                session.was_at(attempt.node, attempt.session)
+                    && attempt.ended_at.is_none_or(|at| Some(at) >= session.ended_at)
             })
         };
-        let left = |at: &ItemRef| session.ended_at.is_some() && outlived(self.item(*at));
+        let left = |at: &ItemRef| outlived(self.item(*at));
         self.all_items().into_iter().filter(left).take(limit).map(|at| self.view(at)).collect()
     }
 
@@ -66,6 +67,6 @@ impl Orchestration {
     }
 }
 
-fn session_of(item: &Item) -> Option<SessionId> {
-    item.granted().map(|attempt| attempt.session)
+fn count<T>(of: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(of.count()).unwrap_or(u32::MAX)
 }

@@ -19,8 +19,8 @@ impl Orchestration {
         let from = self.item(at).state;
         assert!(from.may_become(next), "item {} cannot go from {from} to {next}", self.id_of(at));
         self.leave(at);
-        if from == ItemState::Paused {
-            self.forget_hold(at);
+        if next != ItemState::Paused {
+            self.end_hold(at);
         }
         let item = self.item_mut(at);
         item.state = next;

@@ -39,6 +39,7 @@ impl Orchestration {
         let result = objection.as_ref().unwrap_or(result);
         let outcome = self.outcome_of(at, result);
         self.record_end(at, outcome, message_of(result), report);
+        self.hold_if_orphaned(at, outcome);
         self.emit(Event::AttemptEnded { item: id, token, outcome });
         self.learn_from_attempt(at);
         self.withdraw_questions(at);
@@ -47,10 +48,7 @@ impl Orchestration {
         }
         match self.next_step(at, outcome, result) {
             Next::End(state, reason) => self.end(at, state, reason),
-            Next::Again(wait) => {
-                self.hold_if_orphaned(at, outcome);
-                self.again(at, wait);
-            }
+            Next::Again(wait) => self.again(at, wait),
             Next::Review => self.request_review(at),
             Next::Ask(ask) => self.ask(at, *ask),
         }

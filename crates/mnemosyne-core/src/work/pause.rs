@@ -48,7 +48,7 @@ impl Orchestration {
                 let item = self.item_mut(at);
                 if item.held {
                     item.held = false;
-                    self.forget_hold(at);
+                    self.forget_hold(id);
                     items = 1;
                     self.emit(Event::WorkItemPaused { item: id, on: false });
                     self.unpark(at);

@@ -140,6 +140,26 @@ fn what_was_interrupted_is_held_where_it_shall_not_start_again_by_itself() {
 }
 
 #[test]
+fn work_that_outlived_one_session_is_left_by_the_next_one_too() {
+    let mut story = Story::new();
+    let first = story.open(NODE, 1, opening(11, true));
+    let a = story.submit(run("p", vec![item("a", &[])])).item(0);
+    story.start(a);
+    story.ask(Command::OrphanSession { node: NODE, session: first, holds: false });
+    let second = story.open(NODE, 1, opening(12, false));
+    story.ask(Command::OrphanSession { node: NODE, session: second, holds: true });
+    assert_eq!(story.state.work_left_by(second, 10).len(), 1);
+    story.finish(a, interrupted());
+    assert_eq!(story.state.why(a), Ok(Why::Orphaned { session: second }), "the second one interrupted it");
+    // What begins after that is of another session.
+    story.open(NODE, 1, opening(13, true));
+    let b = story.submit(run("q", vec![item("b", &[])])).item(0);
+    story.now += 1;
+    story.finish(b, interrupted());
+    assert_eq!(story.state_of(b), S::Assigned);
+}
+
+#[test]
 fn an_item_that_is_held_can_be_let_go_on_its_own_or_cancelled() {
     let mut story = Story::new();
     let first = story.open(NODE, 3, opening(11, false));
