@@ -24,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
             }
         }
         1 => {
-            put(&*backend, "history", "00000000000000000001.seg", bytes);
+            put(&*backend, "history", "00000000000000000001.hist", bytes);
             if let Ok(history) = History::open(backend, "history", HistoryOptions::default()) {
                 let _ = history.read(1, 100);
             }

@@ -1,4 +1,4 @@
-//! The durable log, snapshots, history and blobs, over an exchangeable storage backend.
+//! The durable log, snapshots, history, archive and blobs, over an exchangeable storage backend.
 //!
 //! Responsible for: what was acknowledged is there after any crash, and what is not as it was written is noticed and
 //! never passed on. It deliberately knows nothing of work items, elections or time, and starts no thread but the two
@@ -12,6 +12,7 @@
 //!     ├── Log            every decision, durable before it counts         (frames, CRC32C, high-water mark)
 //!     ├── SnapshotStore  the state, now and then                          (BLAKE3 over everything)
 //!     ├── History        every event, for queries; rebuildable            (frames, CRC32C)
+//!     ├── Archive        what has left the state, found by its number     (a history, compacted)
 //!     └── BlobStore      large contents by their hash                     (BLAKE3 is the name)
 //! ```
 

@@ -123,6 +123,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn keys_come_back_sorted_and_are_found(
             keys in prop::collection::vec(any_key(), 0..40),

@@ -76,7 +76,10 @@ pub(super) fn read(
     let blocks = decode_blocks(body)?;
     let index = Index { blocks, last_frame: head.last_frame, end: head.end, next_seq: head.next_seq };
     // What it says of the whole must be what it says of the parts, and lie in the segment.
-    let fits = index.summary() == head.summary && segment.length().ok()? >= index.end;
+    let begins = index.blocks.first().is_none_or(|first| first.first_seq >= identity.first_seq);
+    let ends =
+        index.blocks.last().is_none_or(|last| last.offset < index.end && last.first_seq < index.next_seq);
+    let fits = begins && ends && index.summary() == head.summary && segment.length().ok()? >= index.end;
     fits.then_some(index)
 }
 
@@ -190,4 +193,89 @@ fn decode_blocks(body: &[u8]) -> Option<Vec<Arc<Block>>> {
 
 fn key(decoder: &mut Decoder<'_>) -> Option<Key> {
     Some(Key { group: decoder.u64()?, part: decoder.u32()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::storage::MemoryBackend;
+
+    const IDENTITY: Identity = Identity { first_seq: 5, salt: 77, tags_version: 2 };
+
+    /// A segment, and an index that says it has frames of 30,000 bytes with ten records each.
+    fn scene(keys: &[Vec<Key>]) -> (MemoryBackend, Segment, Index) {
+        let backend = MemoryBackend::new();
+        backend.create_dir("dir").expect("create");
+        let segment = Segment::create(&backend, "dir", 5, None, 77).expect("create");
+        let file = backend.open(&segment.path, OpenMode::ReadWrite).expect("open");
+        file.set_len(10_000_000).expect("lengthened");
+        let mut index = segment.empty_index();
+        for (position, keys) in keys.iter().enumerate() {
+            let at = position as u64;
+            let contents = Contents { times: at..=at + 1, keys: Keys::new(keys.clone()) };
+            index.add(index.next_seq, 10, 30_000, contents);
+        }
+        (backend, segment, index)
+    }
+
+    fn any_keys() -> impl Strategy<Value = Vec<Vec<Key>>> {
+        let key = (any::<u64>(), any::<u32>()).prop_map(|(group, part)| Key { group, part });
+        prop::collection::vec(prop::collection::vec(key, 0..6), 0..12)
+    }
+
+    fn put(backend: &MemoryBackend, bytes: &[u8]) {
+        let path = format!("dir/{}", file_name(IDENTITY.first_seq));
+        let file = backend.open(&path, OpenMode::Create).expect("create");
+        file.set_len(0).expect("emptied");
+        file.write_at(0, bytes).expect("written");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn an_index_comes_back_for_its_own_segment_only(keys in any_keys()) {
+            let (backend, segment, index) = scene(&keys);
+            write(&backend, "dir", IDENTITY, &index).expect("written");
+            prop_assert_eq!(read_summary(&backend, "dir", IDENTITY), Some(index.summary()));
+            prop_assert_eq!(read(&backend, "dir", IDENTITY, &segment), Some(index));
+            let others = [Identity { salt: 78, ..IDENTITY }, Identity { tags_version: 3, ..IDENTITY }];
+            for other in others {
+                prop_assert_eq!(read(&backend, "dir", other, &segment), None);
+                prop_assert_eq!(read_summary(&backend, "dir", other), None);
+            }
+            let shorter = backend.open(&segment.path, OpenMode::ReadWrite).expect("open");
+            shorter.set_len(39).expect("shortened");
+            prop_assert_eq!(read(&backend, "dir", IDENTITY, &segment), None);
+        }
+
+        #[test]
+        fn what_has_the_right_checksums_and_is_no_index_is_refused(
+            keys in any_keys(),
+            wounds in prop::collection::vec((16..400_usize, any::<u8>()), 1..5),
+        ) {
+            let (backend, segment, index) = scene(&keys);
+            let mut bytes = encode(IDENTITY, &index);
+            for (at, byte) in wounds {
+                let length = bytes.len();
+                bytes[16 + at % (length - 16)] = byte;
+            }
+            let crc = crc32c::crc32c(&bytes[HEAD_BYTES..]);
+            bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+            bytes[8..12].fill(0);
+            let crc = crc32c::crc32c(&bytes[..HEAD_BYTES]);
+            bytes[8..12].copy_from_slice(&crc.to_le_bytes());
+            put(&backend, &bytes);
+            if let Some(found) = read(&backend, "dir", IDENTITY, &segment) {
+                // What can be read can be asked.
+                for position in 0..found.blocks.len() {
+                    let (end, next) = found.after(position);
+                    prop_assert!(end > found.blocks[position].offset && end <= 10_000_000);
+                    prop_assert!(next > found.blocks[position].first_seq);
+                }
+            }
+        }
+    }
 }
