@@ -8,6 +8,7 @@ use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::id::{ItemId, RunId, SessionId};
 use mnemosyne_core::reply::{Refusal, Reply};
 use mnemosyne_core::session::SessionView;
+use mnemosyne_core::time::Stamp;
 use mnemosyne_core::view::{ItemDetail, ItemFilter, ItemView, RunView, StatusView};
 use mnemosyne_core::why::Why;
 use mnemosyne_core::work::learn::{Skill, TrackRecord};
@@ -16,7 +17,7 @@ use thiserror::Error;
 
 use crate::client::Connection;
 use crate::endpoint::Endpoint;
-use crate::request::{Answer, Found, Output, OutputQuery, Performance, Reconciled, Request};
+use crate::request::{Answer, EventFilter, Found, Output, OutputQuery, Performance, Reconciled, Request, Then};
 
 /// A way to talk to a node. Clones talk to the same one.
 #[derive(Clone)]
@@ -223,7 +224,31 @@ impl Handle {
     /// # Errors
     /// As [`Handle::call`].
     pub async fn events(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, CallError> {
-        ask!(self, Request::Events { after, limit }, Events)
+        self.select_events(EventFilter { after, limit, ..EventFilter::default() }).await
+    }
+
+    /// Events of some kind.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn select_events(&self, filter: EventFilter) -> Result<Vec<EventRecord>, CallError> {
+        ask!(self, Request::Events(Box::new(filter)), Events)
+    }
+
+    /// A run as it was at some moment.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn run_at(&self, run: RunId, at: Stamp) -> Result<Then, CallError> {
+        ask!(self, Request::RunAt(run, at), Then).map(|then| *then)
+    }
+
+    /// Runs that have left the state, the latest first.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn retired_runs(&self, before: Option<RunId>, limit: usize) -> Result<Vec<RunView>, CallError> {
+        ask!(self, Request::RetiredRuns { before, limit }, Runs)
     }
 
     /// A part of what an attempt wrote.

@@ -18,7 +18,9 @@ mod wire;
 pub use client::connect;
 pub use endpoint::Endpoint;
 pub use handle::{CallError, Handle};
-pub use request::{Answer, Found, Output, OutputQuery, OutputStream, Performance, Reconciled, Request};
+pub use request::{
+    Answer, EventFilter, Found, Output, OutputQuery, OutputStream, Performance, Reconciled, Request, Then,
+};
 pub use server::{Bound, Server, bind};
 
 /// Name of the socket in the data directory.

@@ -5,8 +5,10 @@ use mnemosyne_core::command::{Submission, Target};
 use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::id::{ItemId, QuestionId, RunId, SessionId};
 use mnemosyne_core::inbox::{Decision, Question};
+use mnemosyne_core::past::Past;
 use mnemosyne_core::reply::Reply;
 use mnemosyne_core::session::SessionView;
+use mnemosyne_core::time::Stamp;
 use mnemosyne_core::view::{ItemDetail, ItemFilter, ItemView, RunView, StatusView};
 use mnemosyne_core::why::Why;
 use mnemosyne_core::work::learn::{Skill, TrackRecord};
@@ -45,10 +47,14 @@ pub enum Request {
     Status,
     /// How the node process does.
     Performance,
-    /// Events after this number, at most so many.
-    Events {
-        /// Number of the last event that is known.
-        after: u64,
+    /// Events.
+    Events(Box<EventFilter>),
+    /// A run as it was at some moment.
+    RunAt(RunId, Stamp),
+    /// Runs that have left the state, the latest first.
+    RetiredRuns {
+        /// Only those before this one.
+        before: Option<RunId>,
         /// At most so many.
         limit: usize,
     },
@@ -86,6 +92,53 @@ pub struct Reconciled {
     pub stopped: Vec<String>,
     /// Folders of attempts that this log has never granted and of which something runs; left alone.
     pub unknown: Vec<String>,
+}
+
+/// Which events are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventFilter {
+    /// Only events after the one with this number.
+    pub after: u64,
+    /// Only events before the one with this number.
+    pub before: Option<u64>,
+    /// Only events of this run.
+    pub run: Option<RunId>,
+    /// Only events of this item.
+    pub item: Option<ItemId>,
+    /// Only events of attempts by the agent definition of this name.
+    pub agent: Option<String>,
+    /// Only events from this moment on.
+    pub since: Option<Stamp>,
+    /// Only events up to this moment.
+    pub until: Option<Stamp>,
+    /// At most so many.
+    pub limit: usize,
+    /// The latest first.
+    pub latest_first: bool,
+}
+
+impl EventFilter {
+    /// Whether an event is wanted, as far as the event itself tells: by whom it is about stands elsewhere.
+    #[must_use]
+    pub fn takes(&self, record: &EventRecord) -> bool {
+        let is_about_run = self.run.is_none() || record.event.run() == self.run;
+        let is_about_item = self.item.is_none() || record.event.item() == self.item;
+        record.seq > self.after
+            && self.before.is_none_or(|before| record.seq < before)
+            && self.since.is_none_or(|since| record.at >= since)
+            && self.until.is_none_or(|until| record.at <= until)
+            && is_about_run
+            && is_about_item
+    }
+}
+
+/// A run as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Then {
+    /// When.
+    pub at: Stamp,
+    /// How.
+    pub past: Past,
 }
 
 /// How a node process does, as far as it can tell.
@@ -162,7 +215,7 @@ pub enum Answer {
     Why(Why),
     /// To [`Request::Run`].
     Run(RunView),
-    /// To [`Request::Runs`].
+    /// To [`Request::Runs`] and [`Request::RetiredRuns`].
     Runs(Vec<RunView>),
     /// To [`Request::Status`].
     Status(Box<StatusView>),
@@ -186,6 +239,8 @@ pub enum Answer {
     TrackRecords(Vec<(Skill, TrackRecord)>),
     /// What is asked for is damaged.
     Damaged(String),
+    /// To [`Request::RunAt`].
+    Then(Box<Then>),
     /// To [`Request::Sessions`].
     Sessions(Vec<SessionView>),
     /// To [`Request::Reconcile`].

@@ -172,6 +172,21 @@ impl Event {
         }
     }
 
+    /// The attempt it concerns.
+    #[must_use]
+    pub fn token(&self) -> Option<FencingToken> {
+        match *self {
+            Self::WorkItemAssigned { token, .. }
+            | Self::WorkItemStarted { token, .. }
+            | Self::AttemptEnded { token, .. }
+            | Self::WorkItemStopping { token, .. }
+            | Self::ReportFenced { token, .. }
+            | Self::ResultTakenOver { token, .. }
+            | Self::ResultSuperseded { token, .. } => Some(token),
+            _ => None,
+        }
+    }
+
     /// Mixes the event into the running hash.
     pub(crate) fn fold_into(&self, hash: &mut StateHash) {
         let (kind, first, second): (u64, u64, u64) = match *self {

@@ -49,6 +49,28 @@ impl RunId {
         self.0
     }
 
+    /// The id of that number.
+    #[must_use]
+    pub fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The ids whose text may begin so: the first and the last of them; none when no id does.
+    #[must_use]
+    pub fn beginning_with(text: &str) -> Option<(Self, Self)> {
+        let digits = TIME_DIGITS + SERIAL_DIGITS;
+        if text.is_empty() || text.len() > digits || !text.bytes().all(|digit| DIGITS.contains(&digit)) {
+            return None;
+        }
+        let filled = |digit: char| {
+            let text: String = text.chars().chain(std::iter::repeat(digit)).take(digits).collect();
+            let (time, serial) = text.split_at(TIME_DIGITS);
+            let time = decode(time)?.min((1 << (64 - SERIAL_BITS)) - 1);
+            Some(Self((time << SERIAL_BITS) | decode(serial)?))
+        };
+        Some((filled('0')?, filled('z')?))
+    }
+
     /// The item of this run with the given zero-based position in the plan.
     #[must_use]
     pub fn item(self, position: u32) -> ItemId {

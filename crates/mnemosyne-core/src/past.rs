@@ -75,6 +75,12 @@ impl Past {
         }
     }
 
+    /// Whether nothing of the run had happened before this event of it.
+    #[must_use]
+    pub fn begins_with(&self, record: &EventRecord) -> bool {
+        matches!(record.event, Event::RunSubmitted { run, .. } if run == self.run)
+    }
+
     /// The items in the order of the plan, with their states.
     pub fn items(&self) -> impl Iterator<Item = (ItemState, &ItemThen)> {
         self.items.iter().map(|item| (self.shown(item), item))

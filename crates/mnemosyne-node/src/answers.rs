@@ -5,12 +5,11 @@ use std::path::Path;
 
 use mnemosyne_agents::{OutputReader, Stream};
 use mnemosyne_control::{Answer, Found, Output, OutputQuery, OutputStream, Request};
-use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::id::{FencingToken, ItemId, RunId};
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::reply::{Refusal, Reply};
 use mnemosyne_core::time::Stamp;
-use mnemosyne_persistence::{History, StoreError};
+use mnemosyne_persistence::StoreError;
 
 use crate::fault::in_full;
 use crate::process::ProcessRunner;
@@ -18,8 +17,6 @@ use crate::stores::PayloadError;
 
 /// Items of one answer.
 const ITEMS_MAX: usize = 100_000;
-/// Events of one answer.
-pub(crate) const EVENTS_MAX: usize = 100_000;
 /// Questions of one answer.
 const QUESTIONS_MAX: usize = 10_000;
 /// Bytes of output of one answer.
@@ -58,13 +55,6 @@ pub(crate) fn of_state(state: &Orchestration, now: Stamp, request: &Request) -> 
         },
         _ => return None,
     })
-}
-
-/// Events after a number, as far as the history has them.
-pub(crate) fn events(history: &History, after: u64, limit: usize) -> Result<Vec<EventRecord>, String> {
-    let read = history.read(after + 1, limit.min(EVENTS_MAX)).map_err(|error| error.to_string())?;
-    let decode = |(_, bytes): (u64, Vec<u8>)| postcard::from_bytes(&bytes).map_err(|error| error.to_string());
-    read.into_iter().map(decode).collect()
 }
 
 /// The attempt whose output is asked for: its token, and whether it has ended.
@@ -133,21 +123,42 @@ pub(crate) fn no_payload(error: &PayloadError) -> Answer {
 /// What a text stands for: a run id or the beginning of one, and behind it
 /// `.ORDINAL` or `/NAME` for an item.
 fn find(state: &Orchestration, text: &str) -> Found {
-    let (run, item) = match text.split_once(['.', '/']) {
-        Some((run, item)) => (run, Some(item)),
-        None => (text, None),
-    };
+    let (run, item) = parts_of(text);
     let runs = match run.parse::<RunId>() {
         Ok(run) if state.run_view(run).is_ok() => vec![run],
         _ if run.is_empty() => Vec::new(),
         _ => state.runs_by_prefix(run, CANDIDATES_MAX),
     };
-    let run = match runs[..] {
-        [] => return Found::Nothing,
-        [run] => run,
-        _ => return Found::Several(runs),
-    };
+    match runs[..] {
+        [] => Found::Nothing,
+        [run] => find_item(state, run, item),
+        _ => Found::Several(runs),
+    }
+}
+
+/// The run and the item that a text names.
+pub(crate) fn parts_of(text: &str) -> (&str, Option<&str>) {
+    match text.split_once(['.', '/']) {
+        Some((run, item)) => (run, Some(item)),
+        None => (text, None),
+    }
+}
+
+/// A run, or the item of it that is named.
+pub(crate) fn find_item(state: &Orchestration, run: RunId, item: Option<&str>) -> Found {
     let Some(item) = item else { return Found::Run(run) };
     let by_ordinal = format!("{run}.{item}").parse::<ItemId>().ok().filter(|id| state.detail(*id).is_ok());
     by_ordinal.or_else(|| state.item_by_name(run, item)).map_or(Found::Nothing, Found::Item)
+}
+
+/// Whether the state does not know what is asked about; it may have left it.
+pub(crate) fn is_unknown(request: &Request, answer: &Answer) -> bool {
+    match answer {
+        Answer::Found(Found::Nothing)
+        | Answer::Reply(Reply::Refused(Refusal::UnknownRun { .. } | Refusal::UnknownItem { .. })) => true,
+        Answer::Items(items) => {
+            items.is_empty() && matches!(request, Request::Items(filter) if filter.run.is_some())
+        }
+        _ => false,
+    }
 }

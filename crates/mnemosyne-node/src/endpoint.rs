@@ -1,7 +1,7 @@
 //! Answers what is asked of this node.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -9,12 +9,10 @@ use mnemosyne_consensus::Consensus;
 use mnemosyne_control::{Answer, Endpoint, OutputQuery, Performance, Request};
 use mnemosyne_core::agent::PoolView;
 use mnemosyne_core::command::{Command, Submission};
-use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::id::ItemId;
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::reply::Reply;
 use mnemosyne_core::work::payload::Payload;
-use mnemosyne_persistence::History;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answers;
@@ -24,6 +22,7 @@ use crate::fault::in_full;
 use crate::process::{NamedOutputs, OutputsBefore};
 use crate::proposer::Proposer;
 use crate::reconcile::Reconciler;
+use crate::records::{RecordsReader, agents_in};
 use crate::runner::StopKind;
 use crate::sessions::SessionManager;
 use crate::stores::{PayloadError, Payloads};
@@ -37,7 +36,7 @@ pub(crate) struct NodeEndpoint {
     pub(crate) proposer: Proposer,
     pub(crate) clock: Clock,
     pub(crate) payloads: Payloads,
-    pub(crate) history: Arc<Mutex<History>>,
+    pub(crate) records: RecordsReader,
     pub(crate) attempts: PathBuf,
     pub(crate) latest: watch::Receiver<u64>,
     /// Weak, since whoever executes what it says holds the endpoint.
@@ -76,8 +75,6 @@ impl NodeEndpoint {
             Request::Decide(question, decision, text) => {
                 self.ask(Command::Decide { question, decision, text: text.into() }).await
             }
-            Request::Events { after, limit } => self.events(after, limit).map(Answer::Events),
-            Request::Output(query) => self.output(query).await,
             Request::Blob(hash) => {
                 Ok(self.payloads.blob(hash).map_or_else(|error| answers::no_payload(&error), Answer::Blob))
             }
@@ -97,12 +94,34 @@ impl NodeEndpoint {
                 self.shutdown.send_replace(Some(kind));
                 Ok(Answer::Done)
             }
+            Request::Events(filter) => {
+                let of_state = |attempts| self.look(move |state| agents_in(state, attempts)).boxed();
+                self.records.select(*filter, of_state).await.map(Answer::Events)
+            }
+            Request::Output(query) => {
+                let answer = self.output(query.clone()).await?;
+                self.or_retired(Request::Output(query), answer).await
+            }
             request => {
-                let now = self.clock.now();
-                let answer = self.look(move |state| answers::of_state(state, now, &request)).await?;
-                answer.ok_or_else(|| "this node does not know what is asked".to_owned())
+                let (now, asked) = (self.clock.now(), request.clone());
+                let answer = self.look(move |state| answers::of_state(state, now, &asked)).await?;
+                match answer {
+                    Some(answer) => self.or_retired(request, answer).await,
+                    None => {
+                        let found = self.records.answer(now, request).await?;
+                        found.ok_or_else(|| "this node does not know what is asked".to_owned())
+                    }
+                }
             }
         }
+    }
+
+    /// The answer of the state; what that does not know may have left it.
+    async fn or_retired(&self, request: Request, answer: Answer) -> Result<Answer, String> {
+        if !answers::is_unknown(&request, &answer) {
+            return Ok(answer);
+        }
+        Ok(self.records.answer(self.clock.now(), request).await?.unwrap_or(answer))
     }
 
     fn performance(&self) -> Performance {
@@ -171,11 +190,6 @@ impl NodeEndpoint {
             submission = unchanged;
         }
         self.ask(Command::Submit(submission)).await
-    }
-
-    fn events(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, String> {
-        let history = self.history.lock().expect("nothing panics while it holds this lock");
-        answers::events(&history, after, limit)
     }
 
     async fn output(&self, query: OutputQuery) -> Result<Answer, String> {

@@ -1,4 +1,4 @@
-//! Removes the folders of runs that have left the state. What is to be removed
+//! Puts runs that have left the state into the archive and removes their folders. What is to be removed
 //! follows from the state and the folders alone, so it may be done at any time,
 //! by request or at the start, and again after a crash.
 
@@ -10,6 +10,7 @@ use mnemosyne_consensus::{Consensus, ProposeError};
 use mnemosyne_core::id::RunId;
 use tokio::sync::Notify;
 
+use crate::records::Records;
 use crate::worktrees::ItemTrees;
 
 /// Folders of the data directory with one folder per run (`RUN`) or attempt (`RUN.ITEM-TOKEN`).
@@ -20,14 +21,30 @@ pub(crate) async fn keep_clean(
     consensus: Consensus,
     data_dir: PathBuf,
     trees: ItemTrees,
+    records: Arc<Records>,
     retired: Arc<Notify>,
 ) {
     // Worktrees that were kept are looked at again when a node starts.
     let mut again = true;
-    while sweep(&consensus, &data_dir).await.is_ok() && sweep_trees(&consensus, &trees, again).await.is_ok() {
+    while archive(&records).await
+        && sweep(&consensus, &data_dir).await.is_ok()
+        && sweep_trees(&consensus, &trees, again).await.is_ok()
+    {
         again = false;
         retired.notified().await;
     }
+}
+
+/// Writes the runs that have left the state into the archive. What finds no room now is written at the next checkpoint.
+async fn archive(records: &Arc<Records>) -> bool {
+    let records = Arc::clone(records);
+    match tokio::task::spawn_blocking(move || records.write()).await {
+        Ok(Err(error)) => tracing::warn!(%error, "cannot write the archive"),
+        Ok(Ok(())) => {}
+        // It only ends early when the process does.
+        Err(_) => return false,
+    }
+    true
 }
 
 /// Removes the worktrees of all runs that the state does not know any more.

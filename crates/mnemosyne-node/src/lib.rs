@@ -41,6 +41,7 @@ mod process;
 mod proposer;
 mod pulse;
 mod reconcile;
+mod records;
 mod review;
 mod room;
 mod runner;

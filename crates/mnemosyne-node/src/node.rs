@@ -30,6 +30,7 @@ use crate::observer::Outlet;
 use crate::process::{OutputsBefore, ProcessOptions};
 use crate::proposer::Proposer;
 use crate::reconcile::Reconciler;
+use crate::records::Records;
 use crate::room::Room;
 use crate::runner::{Runner, StopKind};
 use crate::sessions::{OrphanedSession, PersistenceOptions, SessionManager};
@@ -126,7 +127,7 @@ pub struct Node {
     tasks: Vec<JoinHandle<()>>,
     failure: watch::Receiver<Option<String>>,
     shutdown: watch::Receiver<Option<StopKind>>,
-    history: Arc<Mutex<mnemosyne_persistence::History>>,
+    records: Arc<Records>,
     path: PathBuf,
     /// Held until everything else is closed.
     dir: Held,
@@ -178,7 +179,7 @@ impl Node {
             options;
         let payloads = stores.payloads();
         let (attempts, path) = (stores.attempts(), stores.path().to_owned());
-        let Stores { dir, log, snapshots, history, .. } = stores;
+        let Stores { dir, log, snapshots, records, .. } = stores;
 
         let (latest_event, latest) = watch::channel(0);
         let (deadline, next_deadline) = watch::channel(None);
@@ -187,7 +188,7 @@ impl Node {
         let (answered, answers) = watch::channel(0);
         let outlet = Outlet {
             node,
-            history: Arc::clone(&history),
+            records: Arc::clone(&records),
             latest_event,
             deadline,
             instructions: instructions.clone(),
@@ -199,7 +200,7 @@ impl Node {
         let (failed, failure) = watch::channel(None);
         let room = Arc::new(Room::new(path.clone()));
         let on_failure = move |text| drop(failed.send_replace(Some(text)));
-        let restored = PersistentWorkQueue::restore(log, Arc::clone(&history), room, on_failure).await?;
+        let restored = PersistentWorkQueue::restore(log, Arc::clone(&records), room, on_failure).await?;
         let (queue, proposing) = restored;
         let PersistentWorkQueue { consensus, proposer, clock, .. } = queue.clone();
         // All of it was understood; what is written from now on an earlier release might not understand.
@@ -231,7 +232,7 @@ impl Node {
             proposer: proposer.clone(),
             clock,
             payloads: payloads.clone(),
-            history: Arc::clone(&history),
+            records: records.reader(),
             attempts,
             latest,
             instructions: instructions.downgrade(),
@@ -280,7 +281,13 @@ impl Node {
             sessions.start_session().await?;
             tasks.push(tokio::spawn(checkpoint::keep(queue, Arc::clone(&sessions), reconciler)));
         }
-        tasks.push(tokio::spawn(janitor::keep_clean(consensus.clone(), path.clone(), trees, retired)));
+        tasks.push(tokio::spawn(janitor::keep_clean(
+            consensus.clone(),
+            path.clone(),
+            trees,
+            Arc::clone(&records),
+            retired,
+        )));
         Ok(Self {
             consensus,
             proposer,
@@ -294,7 +301,7 @@ impl Node {
             tasks,
             failure,
             shutdown,
-            history,
+            records,
             path,
             dir,
         })
@@ -385,7 +392,7 @@ impl Node {
         for task in self.tasks {
             let _ = task.await;
         }
-        let synced = self.history.lock().expect("nothing panics while it holds this lock").sync();
+        let synced = self.records.sync();
         if let Err(error) = synced {
             // The log still holds what is missing; the next start writes it again.
             tracing::warn!(%error, "cannot write the history");

@@ -1,7 +1,7 @@
 //! Takes what apply has led to out to the rest of the node.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use mnemosyne_consensus::{Applied, Observer};
 use mnemosyne_core::effect::Effect;
@@ -10,27 +10,28 @@ use mnemosyne_core::id::NodeId;
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::time::Stamp;
 use mnemosyne_core::view::Order;
-use mnemosyne_persistence::History;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::executor::Instruction;
+use crate::records::Records;
 
 /// Writes the history, wakes who waits, and passes on what this node is to do.
 pub(crate) struct Outlet {
     pub(crate) node: NodeId,
-    pub(crate) history: Arc<Mutex<History>>,
+    pub(crate) records: Arc<Records>,
     pub(crate) latest_event: watch::Sender<u64>,
     pub(crate) deadline: watch::Sender<Option<Stamp>>,
     pub(crate) instructions: mpsc::UnboundedSender<Instruction>,
     /// Wakes attempts that wait for the answer to a question.
     pub(crate) answered: watch::Sender<u64>,
-    /// Wakes the janitor.
+    /// Wakes the janitor, who writes what has left the state into the archive.
     pub(crate) retired: Arc<Notify>,
 }
 
 impl Observer for Outlet {
     fn applied(&mut self, state: &Orchestration, applied: Applied) {
-        if let Err(error) = self.record(&applied) {
+        self.records.take(applied.retired);
+        if let Err(error) = self.records.append(&applied.events) {
             // The log still has what is missing here: no snapshot is taken before it is in the history.
             tracing::warn!(%error, "cannot write the history");
         }
@@ -63,35 +64,6 @@ impl Observer for Outlet {
     }
 
     fn before_snapshot(&mut self) -> io::Result<()> {
-        self.history().sync().map(|_| ()).map_err(io::Error::other)
-    }
-}
-
-impl Outlet {
-    fn history(&self) -> std::sync::MutexGuard<'_, History> {
-        self.history.lock().expect("nothing panics while it holds this lock")
-    }
-
-    /// Appends all events, whatever becomes of them on disk; the first problem is returned.
-    fn record(&self, applied: &Applied) -> io::Result<()> {
-        let mut history = self.history();
-        let mut written = Ok(());
-        for event in &applied.events {
-            let due = history.next_seq();
-            if due.is_some_and(|due| event.seq < due) {
-                continue;
-            }
-            if due.is_some_and(|due| event.seq > due) {
-                // Its files were removed or shortened by somebody; what is left of the log no longer tells what was
-                // in them.
-                tracing::warn!(?due, next = event.seq, "events are gone from the history, which is begun anew");
-                history.start_anew_at(event.seq).map_err(io::Error::other)?;
-            }
-            let bytes = postcard::to_stdvec(event).map_err(io::Error::other)?;
-            // After a sync that failed the event was appended all the same, and the next one follows it.
-            let appended = history.append(event.seq, &bytes).map_err(io::Error::other);
-            written = written.and(appended);
-        }
-        written
+        self.records.sync().map_err(io::Error::other)
     }
 }

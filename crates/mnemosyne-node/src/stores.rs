@@ -2,16 +2,18 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use mnemosyne_consensus::ReplayError;
 use mnemosyne_core::work::payload::{BlobRef, Payload};
 use mnemosyne_persistence::{
-    BlobId, BlobStore, DataDir, DataDirError, History, HistoryOptions, Log, LogError, LogOptions,
-    SnapshotStore, StorageBackend, StoreError,
+    BlobId, BlobStore, DataDir, DataDirError, Log, LogError, LogOptions, SnapshotStore, StorageBackend,
+    StoreError,
 };
 use serde::de::DeserializeOwned;
 use thiserror::Error;
+
+use crate::records::Records;
 
 /// How the stores are set up.
 #[derive(Clone, Debug)]
@@ -28,7 +30,7 @@ pub struct Stores {
     pub(crate) dir: DataDir,
     pub(crate) log: Log,
     pub(crate) snapshots: SnapshotStore,
-    pub(crate) history: Arc<Mutex<History>>,
+    pub(crate) records: Arc<Records>,
     pub(crate) payloads: Payloads,
 }
 
@@ -109,13 +111,13 @@ impl Stores {
         };
         let log = Log::open(Arc::clone(&backend), "log", log_options)?;
         let snapshots = SnapshotStore::open(Arc::clone(&backend), "snapshots")?;
-        let history = History::open(Arc::clone(&backend), "history", HistoryOptions::default())?;
+        let records = Records::open(&backend)?;
         let blobs = BlobStore::open(backend, "blobs")?;
         Ok(Self {
             dir,
             log,
             snapshots,
-            history: Arc::new(Mutex::new(history)),
+            records: Arc::new(records),
             payloads: Payloads { blobs: Arc::new(blobs), inline_bytes_max: options.inline_bytes_max, on_fatal },
         })
     }
@@ -145,12 +147,12 @@ impl Stores {
     }
 }
 
-/// History and snapshots are only ever written after the log they come from: a
+/// History, archive and snapshots are only ever written after the log they come from: a
 /// data directory that has them and no log has lost it, and is not a new one.
 pub(crate) fn require_log(path: &Path) -> Result<(), StoresError> {
     let has_files =
         |folder: &&str| std::fs::read_dir(path.join(folder)).is_ok_and(|mut files| files.next().is_some());
-    match ["history", "snapshots"].into_iter().find(has_files) {
+    match ["history", "archive", "snapshots"].into_iter().find(has_files) {
         Some(beside) if !has_files(&"log") => Err(StoresError::LogMissing { beside }),
         _ => Ok(()),
     }

@@ -9,19 +9,20 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use mnemosyne_consensus::{Applied, Observer, replay};
-use mnemosyne_control::{Answer, Endpoint, Handle, Performance, Request};
+use mnemosyne_consensus::replay;
+use mnemosyne_control::{Answer, Endpoint, EventFilter, Handle, Performance, Request};
 use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::time::Stamp;
 use mnemosyne_persistence::log::Recovered;
 use mnemosyne_persistence::{
-    BlobId, BlobStore, DataDir, DataDirError, History, LogInspection, SnapshotStore, StorageBackend, Tagger,
+    BlobId, BlobStore, DataDir, DataDirError, LogInspection, SnapshotStore, StorageBackend,
 };
 use tokio::sync::watch;
 
 use crate::answers;
 use crate::clock::Clock;
+use crate::records::{Records, RecordsReader, agents_in};
 use crate::stores::{PayloadError, StoresError, require_log};
 
 /// The state of a data directory as it was when it was read.
@@ -37,10 +38,7 @@ pub struct Viewer {
 
 /// What is read when it is asked for.
 struct Stores {
-    /// None when the log goes on behind a gap: its files were removed by somebody.
-    history: Option<History>,
-    /// Events that the history does not have yet.
-    tail: Vec<EventRecord>,
+    records: RecordsReader,
     blobs: BlobStore,
 }
 
@@ -58,14 +56,9 @@ impl Viewer {
         require_log(path)?;
         let backend: Arc<dyn StorageBackend> = dir.backend();
         let log = LogInspection::open(&backend, "log")?;
-        let history = History::open_to_read(&backend, "history", Tagger::NONE)?;
-        let mut tail = Tail { due: history.next_seq(), gap: false, events: Vec::new() };
+        let mut tail = Records::read(&backend)?;
         let state = replay(&log, SnapshotStore::open_to_read(&backend, "snapshots"), &mut tail)?;
-        let stores = Stores {
-            history: (!tail.gap).then_some(history),
-            tail: tail.events,
-            blobs: BlobStore::open_to_read(&backend, "blobs"),
-        };
+        let stores = Stores { records: tail.into_reader(), blobs: BlobStore::open_to_read(&backend, "blobs") };
         let latest = watch::Sender::new(state.status().event_seq);
         let clock = Clock::start_after(state.now());
         let (stores, found) = (Some(stores), log.found());
@@ -95,12 +88,23 @@ impl Viewer {
         Handle::local(Arc::new(self))
     }
 
-    fn answer(&self, request: &Request) -> Result<Answer, String> {
-        if let Some(answer) = answers::of_state(&self.state, self.clock.now(), request) {
-            return Ok(answer);
+    async fn answer(&self, request: Request) -> Result<Answer, String> {
+        let now = self.clock.now();
+        let answer = match answers::of_state(&self.state, now, &request) {
+            None => self.answer_from_disk(&request).await?,
+            answer => answer,
+        };
+        let Some(stores) = &self.stores else { return answer.ok_or_else(needs_node) };
+        match answer {
+            Some(answer) if !answers::is_unknown(&request, &answer) => Ok(answer),
+            answer => stores.records.answer(now, request).await?.or(answer).ok_or_else(needs_node),
         }
-        match request {
-            Request::Events { after, limit } => self.events(*after, *limit).map(Answer::Events),
+    }
+
+    /// None when it asks for something that the disk does not tell.
+    async fn answer_from_disk(&self, request: &Request) -> Result<Option<Answer>, String> {
+        let answer: Result<Answer, String> = match request {
+            Request::Events(filter) => self.events(filter).await.map(Answer::Events),
             Request::Output(query) => match answers::attempt_of(&self.state, query) {
                 Err(refusal) => Ok(answers::or_refused(Err(refusal), |()| Answer::Done)),
                 Ok(attempt) => {
@@ -116,20 +120,15 @@ impl Viewer {
                 let blob = self.blob(BlobId::from_bytes(*hash));
                 Ok(blob.map_or_else(|error| answers::no_payload(&error), Answer::Blob))
             }
-            _ => Err("no node is running, and this needs one; start it with `mnemosyne up`".to_owned()),
-        }
+            _ => return Ok(None),
+        };
+        answer.map(Some)
     }
 
-    fn events(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, String> {
+    async fn events(&self, filter: &EventFilter) -> Result<Vec<EventRecord>, String> {
         let Some(stores) = &self.stores else { return Ok(Vec::new()) };
-        let limit = limit.min(answers::EVENTS_MAX);
-        let mut found = match &stores.history {
-            Some(history) => answers::events(history, after, limit)?,
-            None => Vec::new(),
-        };
-        let room = limit.saturating_sub(found.len());
-        found.extend(stores.tail.iter().filter(|record| record.seq > after).take(room).cloned());
-        Ok(found)
+        let of_state = |attempts| futures::future::ready(Ok(agents_in(&self.state, attempts))).boxed();
+        stores.records.select(filter.clone(), of_state).await
     }
 
     fn blob(&self, id: BlobId) -> Result<Vec<u8>, PayloadError> {
@@ -143,7 +142,7 @@ impl Viewer {
 
 impl Endpoint for Viewer {
     fn call(&self, request: Request) -> BoxFuture<'_, Answer> {
-        async move { self.answer(&request).unwrap_or_else(Answer::Failed) }.boxed()
+        async move { self.answer(request).await.unwrap_or_else(Answer::Failed) }.boxed()
     }
 
     fn latest_event(&self) -> watch::Receiver<u64> {
@@ -151,28 +150,6 @@ impl Endpoint for Viewer {
     }
 }
 
-/// Collects the events that a node would still have to write into the history.
-struct Tail {
-    /// The event that the history lacks first; none when it is empty.
-    due: Option<u64>,
-    gap: bool,
-    events: Vec<EventRecord>,
-}
-
-impl Observer for Tail {
-    fn applied(&mut self, _state: &Orchestration, applied: Applied) {
-        for event in applied.events {
-            let due = self.due.unwrap_or(event.seq);
-            if event.seq < due {
-                continue;
-            }
-            self.gap |= event.seq > due;
-            self.due = Some(event.seq + 1);
-            self.events.push(event);
-        }
-    }
-
-    fn before_snapshot(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
+fn needs_node() -> String {
+    "no node is running, and this needs one; start it with `mnemosyne up`".to_owned()
 }

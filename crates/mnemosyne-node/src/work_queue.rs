@@ -3,17 +3,17 @@
 //! It is no second queue: what is in it is what the log says. It is read from snapshot and log, and whoever asks that it
 //! be durable waits for the log.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use mnemosyne_consensus::Consensus;
 use mnemosyne_core::command::Command;
 use mnemosyne_core::orchestration::Orchestration;
-use mnemosyne_persistence::History;
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::node::NodeError;
 use crate::proposer::{Proposer, Unanswered};
+use crate::records::Records;
 use crate::room::Room;
 
 /// At a checkpoint a snapshot is taken when the log has grown by this part of what asks for one at any time.
@@ -25,7 +25,7 @@ pub(crate) struct PersistentWorkQueue {
     pub(crate) consensus: Consensus,
     pub(crate) proposer: Proposer,
     pub(crate) clock: Clock,
-    history: Arc<Mutex<History>>,
+    records: Arc<Records>,
     snapshot_bytes: u64,
 }
 
@@ -34,7 +34,7 @@ impl PersistentWorkQueue {
     /// called once when it takes none any more.
     pub(crate) async fn restore(
         options: mnemosyne_consensus::Options,
-        history: Arc<Mutex<History>>,
+        records: Arc<Records>,
         room: Arc<Room>,
         on_failure: impl FnOnce(String) + Send + 'static,
     ) -> Result<(Self, JoinHandle<()>), NodeError> {
@@ -42,7 +42,7 @@ impl PersistentWorkQueue {
         let consensus = Consensus::open(options).await?;
         let clock = Clock::start_after(consensus.query(Orchestration::now).await?);
         let (proposer, proposing) = Proposer::start(consensus.clone(), clock, room, on_failure);
-        Ok((Self { consensus, proposer, clock, history, snapshot_bytes }, proposing))
+        Ok((Self { consensus, proposer, clock, records, snapshot_bytes }, proposing))
     }
 
     /// Returns when everything that was proposed before is durable; with an error when there is no room for it.
@@ -54,10 +54,8 @@ impl PersistentWorkQueue {
     /// again would take long.
     pub(crate) async fn checkpoint(&self) -> Result<(), Unanswered> {
         self.persist().await?;
-        let history = Arc::clone(&self.history);
-        let synced = tokio::task::spawn_blocking(move || {
-            history.lock().expect("nothing panics while it holds this lock").sync().map(drop)
-        });
+        let records = Arc::clone(&self.records);
+        let synced = tokio::task::spawn_blocking(move || records.sync());
         if let Ok(Err(error)) = synced.await {
             // The log still has what is missing: no snapshot is taken before it is in the history.
             tracing::warn!(%error, "cannot write the history");

@@ -8,6 +8,7 @@ mod failure;
 mod ids;
 mod items;
 mod log_output;
+mod moment;
 mod output;
 mod plan_file;
 mod progress;

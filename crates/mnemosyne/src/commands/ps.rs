@@ -14,6 +14,8 @@ use crate::output::{Table, fitted, json, rounded, say, shown};
 use crate::settings::Surroundings;
 use crate::view::View;
 
+/// Runs that are listed when nothing else is said.
+const RUNS: usize = 100;
 /// Columns of a name; `show` and JSON have the whole.
 pub(crate) const NAME_COLUMNS: usize = 40;
 /// Columns of a text in the middle of a table.
@@ -29,9 +31,12 @@ pub(crate) struct Ps {
     /// Finished items too (the default when a run is named, or in JSON)
     #[arg(short, long)]
     all: bool,
-    /// At most so many items
+    /// At most so many items, or runs
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Runs instead of items, the latest first, also those that have left the memory [default limit: 100]
+    #[arg(long, conflicts_with_all = ["run", "state", "all"])]
+    runs: bool,
 }
 
 fn state(word: &str) -> Result<ItemState, String> {
@@ -45,6 +50,9 @@ impl Ps {
     pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
         let around = Surroundings::resolve(globals)?;
         let view = View::open(&around).await?;
+        if self.runs {
+            return list_runs(&around, &view.handle, self.limit.unwrap_or(RUNS)).await;
+        }
         self.list(&around, &view.handle).await
     }
 
@@ -85,6 +93,29 @@ impl Ps {
         table.print();
         Ok(Exit::Success)
     }
+}
+
+async fn list_runs(around: &Surroundings, handle: &Handle, limit: usize) -> Result<Exit, Failure> {
+    let mut runs = handle.runs(limit).await?;
+    runs.extend(handle.retired_runs(None, limit).await?);
+    runs.sort_by_key(|run| std::cmp::Reverse(run.id));
+    runs.truncate(limit);
+    if around.json {
+        json(&runs.iter().map(super::show::run_json).collect::<Vec<_>>());
+        return Ok(Exit::Success);
+    }
+    let mut table = Table::new(&["RUN", "PLAN", "RESULT", "CREATED", "ITEMS"]);
+    for run in &runs {
+        table.row(vec![
+            run.id.to_string(),
+            fitted(&shown(&run.name), NAME_COLUMNS),
+            run.result.map_or("unfinished", |result| result.as_str()).to_owned(),
+            run.created_at.to_rfc3339(),
+            run.items().to_string(),
+        ]);
+    }
+    table.print();
+    Ok(Exit::Success)
 }
 
 /// How long the attempt runs that is under way, or ran that was the last one.

@@ -1,13 +1,14 @@
 //! `mnemosyne show`.
 
 pub(crate) mod attempts;
+mod then;
 
 use clap::Args;
 use mnemosyne_control::Handle;
 use mnemosyne_core::command::Target;
 use mnemosyne_core::id::{ItemId, RunId};
 use mnemosyne_core::text::counted;
-use mnemosyne_core::view::{ItemDetail, ItemFilter, ItemView};
+use mnemosyne_core::view::{ItemDetail, ItemFilter, ItemView, RunView};
 use mnemosyne_core::work::review::ReviewRecord;
 use mnemosyne_core::work::state::ItemState;
 use serde_json::{Value, json};
@@ -16,6 +17,7 @@ use super::ps::NAME_COLUMNS;
 use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
 use crate::ids;
+use crate::moment::{Moment, moment};
 use crate::output::{Table, fitted, json, line, shown};
 use crate::progress::summary;
 use crate::settings::Surroundings;
@@ -29,13 +31,21 @@ const ITEMS_SHOWN_MAX: usize = 1_000;
 pub(crate) struct Show {
     /// A run (RUN) or an item (RUN.NUMBER or RUN/NAME)
     id: String,
+    /// As it was at this moment: so long ago (`90s`, `2d`), or a time such as 2026-11-22T17:43:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    at: Option<Moment>,
 }
 
 impl Show {
     pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
         let around = Surroundings::resolve(globals)?;
         let handle = View::open(&around).await?.handle;
-        match ids::target(&handle, &self.id).await? {
+        let target = ids::target(&handle, &self.id).await?;
+        if let Some(at) = self.at {
+            let at = at.before(handle.status().await?.now);
+            return then::show(&handle, target, at, around.json).await;
+        }
+        match target {
             Target::Run(run) => show_run(&handle, run, around.json).await,
             Target::Item(item) => show_item(&handle, item, around.json).await,
         }
@@ -52,15 +62,20 @@ pub(crate) fn item_json(item: &ItemView) -> Value {
     })
 }
 
+/// A run as JSON.
+pub(crate) fn run_json(view: &RunView) -> Value {
+    let counts: serde_json::Map<String, Value> =
+        ItemState::ALL.into_iter().map(|state| (state.to_string(), view.count(state).into())).collect();
+    json!({
+        "id": view.id, "name": view.name, "namespace": view.namespace, "result": view.result,
+        "paused": view.paused, "items": counts, "created_at": view.created_at, "finished_at": view.finished_at,
+    })
+}
+
 async fn show_run(handle: &Handle, run: RunId, as_json: bool) -> Result<Exit, Failure> {
     let view = handle.run(run).await?;
     if as_json {
-        let counts: serde_json::Map<String, Value> =
-            ItemState::ALL.into_iter().map(|state| (state.to_string(), view.count(state).into())).collect();
-        json(&json!({
-            "id": view.id, "name": view.name, "namespace": view.namespace, "result": view.result,
-            "paused": view.paused, "items": counts, "created_at": view.created_at, "finished_at": view.finished_at,
-        }));
+        json(&run_json(&view));
         return Ok(Exit::Success);
     }
     line(format!("run        {}", view.id));

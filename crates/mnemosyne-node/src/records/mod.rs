@@ -1,0 +1,182 @@
+//! What was: every event, and every run that has left the state.
+//!
+//! Both are derived from the log and written beside it. Nothing waits for them, except the next snapshot, which lets
+//! go of the entries that they come from: so what a crash takes from them is written again at the next start.
+
+mod answers;
+mod reader;
+mod tags;
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use mnemosyne_core::event::EventRecord;
+use mnemosyne_core::image::Retired;
+use mnemosyne_persistence::{Archive, History, HistoryOptions, StorageBackend, StoreError};
+
+pub(crate) use answers::agents_in;
+pub(crate) use reader::{RecordsReader, RunsReader};
+
+/// Folder of the events.
+const HISTORY: &str = "history";
+/// Folder of the runs.
+const ARCHIVE: &str = "archive";
+
+/// Writes events and retired runs.
+pub(crate) struct Records {
+    history: Mutex<History>,
+    archive: Mutex<Archive>,
+    /// Runs on their way into the archive.
+    leaving: Arc<Leaving>,
+    reader: RecordsReader,
+}
+
+/// Runs that have left the state and are not in the archive yet, in order.
+pub(crate) type Leaving = Mutex<VecDeque<Retired>>;
+
+impl Records {
+    pub(crate) fn open(backend: &Arc<dyn StorageBackend>) -> Result<Self, StoreError> {
+        let of = |tagger| HistoryOptions { tagger, ..HistoryOptions::default() };
+        let history = History::open(Arc::clone(backend), HISTORY, of(tags::EVENTS))?;
+        let archive = Archive::open(Arc::clone(backend), ARCHIVE, of(tags::RUNS))?;
+        let leaving = Arc::<Leaving>::default();
+        let runs = RunsReader::new(archive.reader(), Arc::clone(&leaving));
+        let reader = RecordsReader::new(Some(history.reader()), Vec::new(), runs);
+        Ok(Self { history: Mutex::new(history), archive: Mutex::new(archive), leaving, reader })
+    }
+
+    /// The same for one who only looks: what is there, and what the log would still add to it.
+    pub(crate) fn read(backend: &Arc<dyn StorageBackend>) -> Result<Tail, StoreError> {
+        let history = History::open_to_read(backend, HISTORY, tags::EVENTS)?;
+        let archive = Archive::open_to_read(backend, ARCHIVE, tags::RUNS)?;
+        Ok(Tail {
+            due: history.next_seq(),
+            gap: false,
+            events: Vec::new(),
+            leaving: VecDeque::new(),
+            history,
+            archive,
+        })
+    }
+
+    /// Answers questions beside the one who writes.
+    pub(crate) fn reader(&self) -> RecordsReader {
+        self.reader.clone()
+    }
+
+    /// Appends all events, whatever becomes of them on disk; the first problem is returned.
+    pub(crate) fn append(&self, events: &[EventRecord]) -> io::Result<()> {
+        let mut history = locked(&self.history);
+        let mut written = Ok(());
+        for event in events {
+            let due = history.next_seq();
+            if due.is_some_and(|due| event.seq < due) {
+                continue;
+            }
+            if due.is_some_and(|due| event.seq > due) {
+                // Its files were removed or shortened by somebody; what is left of the log no longer tells what was
+                // in them.
+                tracing::warn!(?due, next = event.seq, "events are gone from the history, which is begun anew");
+                history.start_anew_at(event.seq).map_err(io::Error::other)?;
+            }
+            let bytes = postcard::to_stdvec(event).map_err(io::Error::other)?;
+            // After a sync that failed the event was appended all the same, and the next one follows it.
+            let appended = history.append(event.seq, &bytes).map_err(io::Error::other);
+            written = written.and(appended);
+        }
+        written
+    }
+
+    /// Takes a run that has left the state; it is found from now on, and written by [`Records::write`].
+    pub(crate) fn take(&self, retired: Vec<Retired>) {
+        if !retired.is_empty() {
+            locked(&self.leaving).extend(retired);
+        }
+    }
+
+    /// Writes the runs that were taken into the archive. May take long.
+    pub(crate) fn write(&self) -> Result<(), StoreError> {
+        let mut archive = locked(&self.archive);
+        // It stays in the queue until it is in the archive, so that it is found all the time.
+        while let Some(retired) = self.next_leaving() {
+            write(&mut archive, &retired)?;
+            locked(&self.leaving).pop_front();
+        }
+        Ok(())
+    }
+
+    /// On its own, so that the lock is not held while the run is written.
+    fn next_leaving(&self) -> Option<Retired> {
+        locked(&self.leaving).front().cloned()
+    }
+
+    /// Makes everything durable that was appended and taken.
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        self.write()?;
+        locked(&self.archive).sync()?;
+        locked(&self.history).sync().map(drop)
+    }
+}
+
+fn write(archive: &mut Archive, retired: &Retired) -> Result<(), StoreError> {
+    let due = archive.next_seq();
+    if due.is_some_and(|due| retired.first > due) {
+        tracing::warn!(?due, next = retired.first, "runs are gone from the archive, which is begun anew");
+        archive.start_anew_at(retired.first)?;
+    }
+    for (seq, record) in (retired.first..).zip(retired.image.records()) {
+        archive.append(seq, &record)?;
+    }
+    Ok(())
+}
+
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().expect("nothing panics while it holds this lock")
+}
+
+/// What a node would still have to write.
+pub(crate) struct Tail {
+    history: History,
+    archive: Archive,
+    /// The event that the history lacks first; none when it is empty.
+    due: Option<u64>,
+    gap: bool,
+    events: Vec<EventRecord>,
+    leaving: VecDeque<Retired>,
+}
+
+impl Tail {
+    /// All of it, to be read.
+    pub(crate) fn into_reader(self) -> RecordsReader {
+        let runs = RunsReader::new(self.archive.reader(), Arc::new(Mutex::new(self.leaving)));
+        // The log goes on behind a gap when files of the history were removed by somebody.
+        let history = (!self.gap).then(|| self.history.reader());
+        RecordsReader::new(history, self.events, runs)
+    }
+}
+
+impl mnemosyne_consensus::Observer for Tail {
+    fn applied(
+        &mut self,
+        _state: &mnemosyne_core::orchestration::Orchestration,
+        applied: mnemosyne_consensus::Applied,
+    ) {
+        for event in applied.events {
+            let due = self.due.unwrap_or(event.seq);
+            if event.seq < due {
+                continue;
+            }
+            self.gap |= event.seq > due;
+            self.due = Some(event.seq + 1);
+            self.events.push(event);
+        }
+        let known = self.archive.next_seq().unwrap_or(0);
+        let beyond = |retired: &Retired| retired.first + retired.image.record_count() > known;
+        self.leaving.extend(applied.retired.into_iter().filter(beyond));
+    }
+
+    fn before_snapshot(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
