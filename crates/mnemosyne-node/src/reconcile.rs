@@ -13,11 +13,12 @@
 //! something that nobody holds.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use mnemosyne_agents::cookies_below;
+use mnemosyne_agents::{cookies_below, sweep_cookie};
 use mnemosyne_consensus::{Consensus, ProposeError};
 use mnemosyne_control::Reconciled;
 use mnemosyne_core::id::{FencingToken, ItemId, NodeId};
@@ -147,7 +148,7 @@ impl Reconciler {
         tracing::warn!("something of {} runs though its attempt is over; it is stopped", folder.display());
         let seen_to = Arc::clone(&self.seen_to);
         tokio::spawn(async move {
-            if let Err(error) = end_all(&folder, STRAY_GRACE).await {
+            if let Err(error) = end(&folder).await {
                 tracing::warn!(%error, "cannot stop what runs of {}; the next look tries again", folder.display());
             }
             seen_to.lock().unwrap_or_else(PoisonError::into_inner).remove(&folder);
@@ -157,6 +158,19 @@ impl Reconciler {
     fn is_new(&self, folder: &Path) -> bool {
         self.seen_to.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned())
     }
+}
+
+/// Ends all that runs of an attempt: in order where its supervisor lives, and then whatever else carries its cookie.
+async fn end(folder: &Path) -> io::Result<()> {
+    end_all(folder, STRAY_GRACE).await?;
+    let folder = folder.to_owned();
+    let swept = tokio::task::spawn_blocking(move || {
+        let attempts = folder.parent().unwrap_or(&folder).to_string_lossy().into_owned();
+        let cookies = cookies_below(&attempts)?;
+        let of_it = cookies.iter().filter(|cookie| Path::new(cookie).starts_with(&folder));
+        of_it.into_iter().try_for_each(|cookie| sweep_cookie(cookie).map(drop))
+    });
+    swept.await.map_err(io::Error::other)?
 }
 
 /// The attempts below a folder of which something runs.

@@ -100,7 +100,10 @@ fn status_has_the_names_of_the_snapshot() {
     );
     let events = status["recent_events"].as_array().expect("a list");
     assert_eq!(events.last().map(|event| &event["event"]), Some(&json!("SessionEnded")));
-    assert_eq!((&status["sessions"], &status["nodes"][0]["state"]), (&json!([]), &json!("down")));
+    assert_eq!(
+        (&status["sessions"][0]["state"], &status["nodes"][0]["state"]),
+        (&json!("ended"), &json!("down"))
+    );
 
     let node = scene.up();
     let status = scene.json("status");

@@ -30,6 +30,7 @@ mod protocol;
 mod reading;
 mod readme;
 mod scheduling;
+mod sessions;
 mod signals;
 mod streams;
 mod terminal;
