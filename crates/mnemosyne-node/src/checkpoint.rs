@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mnemosyne_consensus::ProposeError;
 
-use crate::node::NodeError;
+use crate::options::NodeError;
 use crate::reconcile::Reconciler;
 use crate::sessions::SessionManager;
 use crate::work_queue::PersistentWorkQueue;
@@ -40,11 +40,10 @@ pub(crate) async fn keep(
 
 /// Others have taken this node for gone and it is not: what it still holds is in good hands, so it starts anew.
 async fn take_part_again(sessions: &SessionManager, reconciler: &Reconciler) -> Result<(), NodeError> {
-    let Some(session) = sessions.current_session() else { return Ok(()) };
-    if sessions.is_open(session).await? {
+    if !sessions.was_taken_for_gone().await? {
         return Ok(());
     }
-    tracing::warn!("session {session} was taken for gone; this node starts another one");
+    tracing::warn!("the session of this node was taken for gone; it starts another one");
     reconciler.reconcile().await?;
     sessions.start_session().await.map(drop)
 }

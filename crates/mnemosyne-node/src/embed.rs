@@ -26,7 +26,8 @@ use thiserror::Error;
 
 use crate::builtin::BuiltinAgent;
 use crate::fault::in_full;
-use crate::node::{Node, NodeError, Part};
+use crate::node::Node;
+use crate::options::{NodeError, Part};
 use crate::runner::StopKind;
 use crate::setup::plans::{Around, load_plan};
 use crate::setup::{Program, store_options};

@@ -1,20 +1,18 @@
 //! One running node.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mnemosyne_agents::pool::{PoolSize, Pools, RestartRules, ScaleError};
-use mnemosyne_consensus::{Consensus, OpenError, ProposeError};
+use mnemosyne_agents::pool::{PoolSize, Pools, RestartRules};
+use mnemosyne_consensus::Consensus;
 use mnemosyne_control::{Bound, Handle, Server};
 use mnemosyne_core::command::Command;
 use mnemosyne_core::id::{NodeId, SessionId};
-use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::reply::Reply;
-use mnemosyne_core::settings::Settings;
 use mnemosyne_persistence::storage::is_full;
 use mnemosyne_persistence::{DataDir, DataDirError};
-use thiserror::Error;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -27,13 +25,14 @@ use crate::info::NodeInfo;
 use crate::janitor;
 use crate::left::{Recorder, WithTrees};
 use crate::observer::Outlet;
+use crate::options::{NodeError, Options, Part, Work};
 use crate::process::{OutputsBefore, ProcessOptions};
 use crate::proposer::Proposer;
 use crate::reconcile::Reconciler;
 use crate::records::Records;
 use crate::room::Room;
 use crate::runner::{Runner, StopKind};
-use crate::sessions::{OrphanedSession, PersistenceOptions, SessionManager};
+use crate::sessions::{OrphanedSession, SessionManager};
 use crate::stores::Stores;
 use crate::ticker;
 use crate::work_queue::PersistentWorkQueue;
@@ -41,76 +40,6 @@ use crate::worktrees::ItemTrees;
 
 /// Time between two looks whether there is room for what a node writes while it starts.
 const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_millis(500);
-
-/// What a node is made of.
-pub struct Options {
-    /// Its stores, opened.
-    pub stores: Stores,
-    /// Its identity.
-    pub node: NodeId,
-    /// What it can run.
-    pub facts: NodeFacts,
-    /// Agents that are ready also when there is nothing to do, by role; there are never more than slots.
-    pub agents_min: [u32; 4],
-    /// The replicated settings it wants.
-    pub settings: Settings,
-    /// Whether it takes part in the work.
-    pub part: Part,
-    /// How it runs what it is granted.
-    pub work: Work,
-    /// A snapshot is taken when the log has grown by so many bytes.
-    pub snapshot_bytes: u64,
-    /// How its sessions go.
-    pub persistence: PersistenceOptions,
-}
-
-/// Whether a node takes part in the work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// It runs what it is granted, and looks after what it still holds.
-    Worker,
-    /// It takes requests and starts nothing; what is cancelled it stops.
-    Requests,
-}
-
-/// How a node runs what it is granted.
-pub enum Work {
-    /// Commands and agents as processes.
-    Processes(ProcessOptions),
-    /// By this runner.
-    Runner(Arc<dyn Runner>),
-    /// As processes, by a runner around the one that knows them.
-    #[cfg(test)]
-    Around(ProcessOptions, fn(Arc<dyn Runner>) -> Arc<dyn Runner>),
-}
-
-/// Why a node could not start or go on.
-#[derive(Debug, Error)]
-pub enum NodeError {
-    /// The replicated log.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The replicated log stopped.
-    #[error(transparent)]
-    Propose(#[from] ProposeError),
-    /// Its files.
-    #[error("cannot {what}")]
-    Io {
-        /// What was attempted, and where.
-        what: String,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// The state machine refused something the node needs.
-    #[error(transparent)]
-    Refused(#[from] mnemosyne_core::reply::Refusal),
-    /// Its agents.
-    #[error(transparent)]
-    Agents(#[from] ScaleError),
-    /// It stopped while it was starting.
-    #[error("the node stopped while it was starting")]
-    Stopped,
-}
 
 /// A running node.
 pub struct Node {
@@ -215,6 +144,7 @@ impl Node {
             clock,
             options: persistence,
             current: Mutex::default(),
+            ending: AtomicBool::new(false),
         });
         let reconciler = Arc::new(Reconciler {
             node,

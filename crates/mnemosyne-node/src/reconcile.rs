@@ -27,7 +27,7 @@ use mnemosyne_core::view::Order;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::executor::Instruction;
-use crate::node::Part;
+use crate::options::Part;
 use crate::process::end_all;
 
 /// What an agent that nobody holds gets to end by itself.

@@ -5,6 +5,7 @@
 //! The core decides what follows from each of these; here is what only a
 //! process on the machine can tell.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use mnemosyne_agents::ShimIdentity;
@@ -18,7 +19,7 @@ use mnemosyne_core::time::Span;
 use mnemosyne_core::view::ItemView;
 
 use crate::clock::Clock;
-use crate::node::NodeError;
+use crate::options::NodeError;
 use crate::proposer::{Proposer, Unanswered};
 
 /// Items of an orphaned session that are named.
@@ -66,6 +67,8 @@ pub(crate) struct SessionManager {
     pub(crate) options: PersistenceOptions,
     /// The session of this process.
     pub(crate) current: Mutex<Option<SessionId>>,
+    /// It has been asked to end, so no other session is started.
+    pub(crate) ending: AtomicBool,
 }
 
 impl SessionManager {
@@ -98,6 +101,7 @@ impl SessionManager {
     /// then. When the disk is full the next node finds that it was not ended.
     pub(crate) async fn end_session(&self, note: &str) -> Result<(), Unanswered> {
         let Some(session) = self.current_session() else { return Ok(()) };
+        self.ending.store(true, Ordering::SeqCst);
         self.proposer.pulse().stop();
         let command = Command::CloseSession { node: self.node, session, note: note.into() };
         self.proposer.request(command).await.map(drop)
@@ -124,10 +128,12 @@ impl SessionManager {
         Ok(self.consensus.query(move |state| state.work_left_by(session, NAMED_MAX)).await?)
     }
 
-    /// Whether the log has not ended a session of this node.
-    pub(crate) async fn is_open(&self, session: SessionId) -> Result<bool, NodeError> {
-        let node = self.node;
-        Ok(self.consensus.query(move |state| state.session_of(node) == Some(session)).await?)
+    /// Whether others have taken the session of this process for gone.
+    pub(crate) async fn was_taken_for_gone(&self) -> Result<bool, NodeError> {
+        let (node, current) = (self.node, self.current_session());
+        let is_open = self.consensus.query(move |state| state.session_of(node) == current).await?;
+        // Asked after the look: an end of our own is asked for before it is in the log.
+        Ok(current.is_some() && !is_open && !self.ending.load(Ordering::SeqCst))
     }
 
     /// Lets start again what an orphaned session has interrupted.

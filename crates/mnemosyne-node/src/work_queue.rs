@@ -11,7 +11,7 @@ use mnemosyne_core::orchestration::Orchestration;
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::node::NodeError;
+use crate::options::NodeError;
 use crate::proposer::{Proposer, Unanswered};
 use crate::records::Records;
 use crate::room::Room;

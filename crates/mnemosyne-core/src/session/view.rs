@@ -23,8 +23,9 @@ impl Orchestration {
     /// The sessions that are known, newest first.
     #[must_use]
     pub fn sessions(&self) -> Vec<SessionView> {
-        let nodes = self.facts.nodes.keys();
-        let granted = nodes.flat_map(|node| self.granted_to(*node)).filter_map(|at| self.item(at).granted());
+        let is_busy = self.facts.nodes.values().any(|node| node.used != [0; 4]);
+        let items = if is_busy { self.all_items() } else { Vec::new() };
+        let granted = items.into_iter().filter_map(|at| self.item(at).granted());
         let granted: Vec<_> = granted.map(|attempt| (attempt.node, attempt.session)).collect();
         let held = self.facts.sessions.held();
         let view = |session: &Session| SessionView {

@@ -18,7 +18,7 @@ use mnemosyne_core::time::Span;
 
 use crate::builtin::BuiltinAgent;
 use crate::context::ContextOptions;
-use crate::node::{Options, Part, Work};
+use crate::options::{Options, Part, Work};
 use crate::process::ProcessOptions;
 use crate::sessions::PersistenceOptions;
 use crate::stores::{Stores, StoresOptions};

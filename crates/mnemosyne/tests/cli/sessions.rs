@@ -327,3 +327,27 @@ impl Drop for Stranger {
         let _ = self.0.wait();
     }
 }
+
+#[test]
+fn settings_that_would_lose_work_are_refused_and_the_others_come_from_anywhere() {
+    let scene = Scene::new();
+    let table = |line: &str| format!("[orchestration.persistence]\n{line}\n");
+    scene.write("mnemosyne.toml", table("enabled = false"));
+    scene.line("config check").exits(2).says("nothing is started or confirmed before it is durable");
+    scene.write("mnemosyne.toml", table("orphan_timeout_mins = 1\ncheckpoint_interval_secs = 45"));
+    scene
+        .line("config check")
+        .exits(2)
+        .says("set `orphan_timeout_mins` to at least twice `checkpoint_interval_secs`");
+    scene.write("mnemosyne.toml", table("orphan_timeout_mins = 2\ncheckpoint_interval_secs = 45"));
+    let mut show = scene.command(["config", "show"]);
+    show.env("MNEMOSYNE__ORCHESTRATION__PERSISTENCE__AUTO_RESUME", "false");
+    let shown = scene.start(show).wait().exits(0).stdout;
+    let value = |key: &str| {
+        let key = format!("orchestration.persistence.{key} = ");
+        let line = shown.lines().find_map(|line| line.strip_prefix(&key));
+        line.and_then(|line| line.split_whitespace().next()).unwrap_or_default().to_owned()
+    };
+    let keys = ["enabled", "checkpoint_interval_secs", "auto_resume", "orphan_timeout_mins"];
+    assert_eq!(keys.map(value), ["true", "45", "false", "2"]);
+}
