@@ -270,6 +270,9 @@ pub struct Order {
     pub will_be_reviewed: bool,
     /// A part of the attempt that has a folder of its own in that of the attempt.
     pub step: Option<Box<str>>,
+    /// The name of the review that this is a step of. The step works where the reviewed item worked, and what it leaves
+    /// to be kept is the review's.
+    pub step_of: Option<Box<str>>,
 }
 
 /// What a review is about.
@@ -521,6 +524,7 @@ impl Orchestration {
             expands: item.extra.as_ref().is_some_and(|extra| extra.expand_into.is_some()),
             will_be_reviewed: item.review.is_some(),
             step: None,
+            step_of: None,
         })
     }
 

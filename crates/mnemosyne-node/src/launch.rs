@@ -91,16 +91,16 @@ pub(crate) fn prepare(
     context: &RunContext,
     around: &Surroundings<'_>,
 ) -> Result<LaunchSpec, LaunchError> {
-    let Place { cwd, artifacts } = place(order, task, context, around.items, around.worktree)?;
+    let place = place(order, task, context, around.items, around.worktree)?;
     let called = command(order, task, around)?;
-    let mut spec = LaunchSpec::new(called.argv, cwd, cookie(around.dir));
+    let mut spec = LaunchSpec::new(called.argv, place.cwd.clone(), cookie(around.dir));
     spec.stdin = called.stdin;
     if let Some(prompt) = called.prompt {
         acp::arrange(&mut spec, order, prompt);
     }
     spec.env = environment(around.parent_env.iter().cloned(), &called.env_allow);
     spec.env.extend(planned_env(task, context, around.outputs)?);
-    spec.env.extend(identity(order, around, &artifacts));
+    spec.env.extend(identity(order, around, &place));
     spec.env.extend(around.worktree.into_iter().flat_map(of_worktree));
     spec.grace_ms = order.policy.grace.as_millis();
     spec.output_head_bytes = around.output_head;
@@ -116,6 +116,8 @@ pub(crate) struct Place {
     pub(crate) cwd: PathBuf,
     /// The folder for what is to be kept.
     pub(crate) artifacts: PathBuf,
+    /// What the reviewed item has put into its own, if it has one: to be read by a step of its review.
+    pub(crate) reviewed_artifacts: Option<PathBuf>,
 }
 
 /// Makes the item's folders, and says where its attempt works.
@@ -127,9 +129,17 @@ pub(crate) fn place(
     worktree: Option<&Worktree>,
 ) -> Result<Place, LaunchError> {
     let io = |what| move |source| LaunchError::Io { what, source };
-    let folder =
-        item_folder(items, &order.item.run.to_string(), &order.name).map_err(io("the item's folder"))?;
-    let artifacts = folder.join(ARTIFACTS_DIR);
+    let folder_of =
+        |name: &str| item_folder(items, &order.item.run.to_string(), name).map_err(io("the item's folder"));
+    let folder = folder_of(&order.name)?;
+    let (artifacts, reviewed_artifacts) = match &order.step_of {
+        None => (folder.join(ARTIFACTS_DIR), None),
+        // What lies in the reviewed item's folder is what is judged: nothing may come into it meanwhile.
+        Some(review) => {
+            let reviewed = Some(folder.join(ARTIFACTS_DIR)).filter(|folder| folder.is_dir());
+            (folder_of(review)?.join(ARTIFACTS_DIR), reviewed)
+        }
+    };
     std::fs::create_dir_all(&artifacts).map_err(io("the artifacts folder"))?;
     let workdir = task.workdir.as_deref();
     let cwd = match (worktree, task.workspace) {
@@ -141,7 +151,7 @@ pub(crate) fn place(
             workdir.map_or(base.clone(), |workdir| base.join(workdir))
         }
     };
-    Ok(Place { cwd, artifacts })
+    Ok(Place { cwd, artifacts, reviewed_artifacts })
 }
 
 /// The environment that the plan gives an item, with the outputs of items before put into it.
@@ -279,9 +289,9 @@ pub(crate) fn expand(
 }
 
 /// What an agent process is told about itself.
-fn identity(order: &Order, around: &Surroundings<'_>, artifacts: &Path) -> BTreeMap<String, String> {
+fn identity(order: &Order, around: &Surroundings<'_>, place: &Place) -> BTreeMap<String, String> {
     let outputs = around.dir.join(OUTPUTS_FILE);
-    [
+    let mut told = vec![
         ("MNEMOSYNE_ITEM_ID", order.item.to_string()),
         ("MNEMOSYNE_ITEM_NAME", order.name.to_string()),
         ("MNEMOSYNE_RUN_ID", order.item.run.to_string()),
@@ -290,11 +300,13 @@ fn identity(order: &Order, around: &Surroundings<'_>, artifacts: &Path) -> BTree
         ("MNEMOSYNE_FENCING_TOKEN", order.token.to_string()),
         ("MNEMOSYNE_NODE_ID", around.node.to_string()),
         ("MNEMOSYNE_OUTPUT_FILE", outputs.to_string_lossy().into_owned()),
-        ("MNEMOSYNE_ARTIFACTS_DIR", artifacts.to_string_lossy().into_owned()),
+        ("MNEMOSYNE_ARTIFACTS_DIR", place.artifacts.to_string_lossy().into_owned()),
         ("TRACEPARENT", traceparent(order)),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
+    ];
+    if let Some(reviewed) = &place.reviewed_artifacts {
+        told.push(("MNEMOSYNE_REVIEWED_ARTIFACTS_DIR", reviewed.to_string_lossy().into_owned()));
+    }
+    told.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// What a process in a worktree is told, and what keeps its git there: without

@@ -34,6 +34,8 @@ pub struct BuiltinAttempt {
     pub folder: PathBuf,
     /// The folder for what is to be kept.
     pub artifacts: PathBuf,
+    /// For a reviewer: the folder of what the reviewed item has kept, if it has one. To be read only.
+    pub reviewed_artifacts: Option<PathBuf>,
     /// The environment that the plan gives the item.
     pub env: BTreeMap<String, String>,
     /// The JSON Schema of the outputs that the plan asks for.

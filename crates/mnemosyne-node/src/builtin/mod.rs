@@ -152,6 +152,7 @@ impl BuiltinRunner {
             idempotency_key: idempotency_key(order),
             folder: place.cwd,
             artifacts: place.artifacts,
+            reviewed_artifacts: place.reviewed_artifacts,
             env: planned_env(&task, &context, &outputs)?,
             outputs_schema: task.outputs_schema.as_deref().and_then(|schema| serde_json::from_str(schema).ok()),
             outputs,

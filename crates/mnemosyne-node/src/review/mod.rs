@@ -251,6 +251,7 @@ impl ReviewRunner {
             agent,
             task: Payload::Inline(bytes.into()),
             step: Some(step.into()),
+            step_of: Some(order.name.clone()),
             reviews: None,
             will_be_reviewed: false,
             resume: None,

@@ -1,5 +1,8 @@
 //! A verdict is about what the attempt left, and about nothing else.
 
+use fake_agent::{Endpoint, Script};
+use serde_json::json;
+
 use crate::support::node::text;
 use crate::support::plan::{agent, plan};
 use crate::support::{Scene, wait_until};
@@ -96,4 +99,60 @@ fn a_reviewer_that_fails_three_times_has_not_judged() {
     scene.run(["approve", "q1"]).exits(0);
     scene.line("run plan.yaml").exits(0).says("continuing run");
     assert!(scene.path().join("b.txt").exists());
+}
+
+/// A reviewer that is a shell line.
+fn shell_critic(scene: &Scene, line: &str) {
+    let command = serde_json::to_string(&["/bin/sh", "-c", line]).expect("texts can be written");
+    scene.write("mnemosyne.toml", format!("[agents.critic]\nrole = \"reviewer\"\ncommand = {command}\n"));
+}
+
+#[test]
+fn what_a_reviewer_keeps_is_its_own_and_what_it_reviews_it_may_read() {
+    let scene = Scene::new();
+    let (check, seen) = (scene.at("check"), scene.at("seen"));
+    let approve = APPROVE.strip_prefix("stdout:").expect("it is said");
+    shell_critic(
+        &scene,
+        &format!(
+            "ls \"$MNEMOSYNE_ARTIFACTS_DIR\" > {seen}; cat \"$MNEMOSYNE_REVIEWED_ARTIFACTS_DIR/report\" >> {seen}; \
+             echo notes > \"$MNEMOSYNE_ARTIFACTS_DIR/notes\"; echo '{approve}'"
+        ),
+    );
+    let work = "echo done > \"$MNEMOSYNE_ARTIFACTS_DIR/report\"; test -z \"$MNEMOSYNE_REVIEWED_ARTIFACTS_DIR\"";
+    let check = format!(
+        r#"by: critic, checks: ["echo log > \"$MNEMOSYNE_ARTIFACTS_DIR/log\"; echo $MNEMOSYNE_ARTIFACTS_DIR > {check}"]"#
+    );
+    scene.run_plan(&plan([("a", reviewed(work, &check))])).exits(0);
+    // What the checks have kept is there for the opinion.
+    assert_eq!(scene.lines("seen"), ["log", "done"]);
+    let kept = scene.read("check");
+    let listed = |folder: &std::path::Path| {
+        let entries = std::fs::read_dir(folder).expect("a folder").flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        names.sort();
+        names
+    };
+    let kept = std::path::Path::new(kept.trim());
+    assert_eq!(listed(kept), ["log", "notes"]);
+    let of_item = kept.ancestors().nth(2).expect("the folder of the run").join("a/artifacts");
+    assert_eq!(listed(&of_item), ["report"]);
+}
+
+/// Its artifacts folder is not made by an endpoint; a step of the review must not make it either.
+#[test]
+fn a_review_makes_nothing_in_the_folder_that_it_reviews() {
+    let endpoint =
+        Endpoint::start(Script::of(json!({ "otherwise": { "text": "done" } }))).expect("a port is free");
+    let scene = Scene::new();
+    critic(&scene, &[APPROVE]);
+    let text = scene.read("mnemosyne.toml");
+    let url = endpoint.base_url();
+    scene.write(
+        "mnemosyne.toml",
+        format!("{text}\n[agents.model]\nkind = \"http\"\nbase_url = {url:?}\nmodel = \"small\"\n"),
+    );
+    let item = "prompt: hello, agent: model, workspace: folder, review: { gates: [tests], by: critic }";
+    scene.run_plan(&plan([("a", item)])).exits(0);
+    assert_eq!(scene.state("a"), "succeeded");
 }
