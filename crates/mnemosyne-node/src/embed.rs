@@ -254,10 +254,10 @@ impl EmbeddedNode {
     }
 
     /// The test that agents of every kind must pass: gives an agent one small task, and says what was understood of
-    /// what it did. `mnemosyne agent test` does the same.
+    /// what it did. `mnemosyne agent test` does the same. What it was given is cancelled when it has not ended by then.
     ///
     /// # Errors
-    /// When there is no such agent, or it was given nothing.
+    /// When there is no such agent, it was given nothing within `timeout`, or there is no end to it.
     pub async fn try_agent(&self, agent: &str, timeout: Span) -> Result<Tried, EmbedError> {
         let definition =
             self.settings.agents.get(agent).ok_or_else(|| EmbedError::NoAgent(agent.to_owned()))?;

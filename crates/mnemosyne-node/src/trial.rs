@@ -2,12 +2,19 @@
 //!
 //! What holds here holds there: the same plan, node and limits. An agent that can
 //! take up its conversation again is asked twice: its first answer is refused.
+//! It ends in a bounded time, and leaves nothing at work.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
 
 use mnemosyne_control::{CallError, Handle};
+use mnemosyne_core::command::Target;
 use mnemosyne_core::config::elements::{AgentDefinition, AgentKind};
 use mnemosyne_core::id::{ItemId, RunId};
 use mnemosyne_core::time::Span;
-use mnemosyne_core::view::{AttemptView, ItemDetail};
+use mnemosyne_core::view::{AttemptView, ItemDetail, ItemView};
 use mnemosyne_core::work::attempt::{Fault, Outcome};
 use mnemosyne_core::work::report::ModelUsage;
 use mnemosyne_core::work::state::ItemState;
@@ -18,6 +25,8 @@ use thiserror::Error;
 const PROMPT: &str = "This is a test of how you are called. Use no tools. Answer with the one word: ready";
 /// What no agent answers, so that it is asked once more.
 const NEVER_ANSWERED: &str = "d3f5c2b8-the-first-answer-is-refused";
+/// What an attempt may take beyond its timeout: its start, its grace, and what a shim does after that.
+const AROUND: Span = Span::from_secs(30);
 
 /// The test that agents of every kind must pass.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +35,7 @@ pub struct Trial<'a> {
     pub agent: &'a str,
     /// Its definition in the settings.
     pub definition: &'a AgentDefinition,
-    /// How long each of its attempts may take.
+    /// How long each of its attempts may take, and how long each may wait for its start.
     pub timeout: Span,
 }
 
@@ -60,6 +69,22 @@ pub enum TrialError {
     /// It was given nothing.
     #[error("the agent was not tried: {0}")]
     NotTried(String),
+    /// It was given nothing within the time for it.
+    #[error("the agent was not tried within {limit}: its item {reason}")]
+    NotBegun {
+        /// How long was waited.
+        limit: Span,
+        /// What its item stands at.
+        reason: String,
+    },
+    /// There was no end to it.
+    #[error("the trial has not ended within {limit}: its item {reason}")]
+    NotEnded {
+        /// How long was waited.
+        limit: Span,
+        /// What its item stands at.
+        reason: String,
+    },
 }
 
 impl Trial<'_> {
@@ -79,12 +104,37 @@ impl Trial<'_> {
         json!({ "version": 1, "name": "agent-test", "items": { "test": item } }).to_string()
     }
 
-    /// What there is to say of the agent, when the run of its plan has come so far.
+    /// What there is to say of the agent, when the run of its plan has come so far. The run is over then, or is
+    /// cancelled; it is cancelled, too, when nobody waits for this any more.
     ///
     /// # Errors
-    /// When the node cannot be asked, or the agent was given nothing.
+    /// When the node cannot be asked, the agent was given nothing, or there is no end to it.
     pub async fn tried(&self, handle: &Handle, run: RunId) -> Result<Tried, TrialError> {
-        let detail = settled(handle, run.item(0)).await?;
+        let leftover = Leftover { handle: handle.clone(), run: Some(run) };
+        let settled = self.settled(handle, run.item(0)).await;
+        leftover.clear(settled.as_ref().is_ok_and(|detail| detail.item.state.is_terminal())).await;
+        self.understood(handle, settled?).await
+    }
+
+    /// The item, when it has come as far as matters.
+    async fn settled(&self, handle: &Handle, item: ItemId) -> Result<ItemDetail, TrialError> {
+        let begun = |detail: &ItemDetail| !detail.history.is_empty() || is_settled(detail);
+        if let Err(reason) = within(self.timeout, when(handle, item, begun), handle, item).await? {
+            return Err(TrialError::NotBegun { limit: self.timeout, reason });
+        }
+        let limit = self.time_max();
+        let settled = within(limit, when(handle, item, is_settled), handle, item).await?;
+        settled.map_err(|reason| TrialError::NotEnded { limit, reason })
+    }
+
+    /// How long all attempts may take together, with what is around them.
+    fn time_max(&self) -> Span {
+        let attempts = if self.can_go_on() { 2 } else { 1 };
+        let each = self.timeout.as_millis().saturating_mul(2).saturating_add(AROUND.as_millis());
+        Span::from_millis(each.saturating_mul(attempts))
+    }
+
+    async fn understood(&self, handle: &Handle, detail: ItemDetail) -> Result<Tried, TrialError> {
         let Some(first) = detail.history.first() else {
             return Err(TrialError::NotTried(detail.item.reason));
         };
@@ -132,18 +182,77 @@ fn problem(attempt: &AttemptView) -> Option<String> {
     })
 }
 
-/// Waits until the item has ended, waits for a human, or was turned away:
-/// whatever comes later says nothing more about the definition.
-async fn settled(handle: &Handle, item: ItemId) -> Result<ItemDetail, CallError> {
+/// Whether the item has ended, waits for a human, or was turned away: whatever comes later says nothing more about the
+/// definition.
+fn is_settled(detail: &ItemDetail) -> bool {
+    let state = detail.item.state;
+    let ended = detail.history.iter().filter(|attempt| attempt.outcome.is_some());
+    let turned_away = ended.into_iter().any(|attempt| !is_done(attempt));
+    state.is_terminal() || state == ItemState::Waiting || turned_away
+}
+
+/// Waits until the item is as wanted.
+async fn when(
+    handle: &Handle,
+    item: ItemId,
+    wanted: impl Fn(&ItemDetail) -> bool,
+) -> Result<ItemDetail, CallError> {
     let mut seq = 0;
     loop {
         let detail = handle.item(item).await?;
-        let state = detail.item.state;
-        let ended = detail.history.iter().filter(|attempt| attempt.outcome.is_some());
-        let turned_away = ended.into_iter().any(|attempt| !is_done(attempt));
-        if state.is_terminal() || state == ItemState::Waiting || turned_away {
+        if wanted(&detail) {
             return Ok(detail);
         }
         seq = handle.wait_event(seq).await?;
+    }
+}
+
+/// What is waited for; when it has not come in time, where the item stands.
+async fn within<T>(
+    limit: Span,
+    wait: impl Future<Output = Result<T, CallError>>,
+    handle: &Handle,
+    item: ItemId,
+) -> Result<Result<T, String>, CallError> {
+    match tokio::time::timeout(Duration::from_millis(limit.as_millis()), wait).await {
+        Ok(come) => come.map(Ok),
+        Err(_) => {
+            let ItemView { state, reason, .. } = handle.item(item).await?.item;
+            Ok(Err(if reason.is_empty() { format!("is {state}") } else { reason }))
+        }
+    }
+}
+
+/// A run that must not go on when nobody waits for it any more.
+struct Leftover {
+    handle: Handle,
+    /// None once there is nothing left of it to do.
+    run: Option<RunId>,
+}
+
+impl Leftover {
+    /// Cancels the run unless it is over.
+    async fn clear(mut self, is_over: bool) {
+        if let Some(run) = self.run.filter(|_| !is_over) {
+            cancel(&self.handle, run).await;
+        }
+        self.run = None;
+    }
+}
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        if let (Some(run), Ok(runtime)) = (self.run.take(), tokio::runtime::Handle::try_current()) {
+            let handle = self.handle.clone();
+            runtime.spawn(async move { cancel(&handle, run).await });
+        }
+    }
+}
+
+async fn cancel(handle: &Handle, run: RunId) {
+    match handle.cancel(Target::Run(run), "it was a trial of an agent".to_owned()).await {
+        // It has ended meanwhile, or its node has.
+        Ok(_) | Err(CallError::Refused(_) | CallError::Unreachable(_)) => {}
+        Err(error) => tracing::warn!(%error, %run, "cannot cancel the trial of an agent"),
     }
 }

@@ -82,6 +82,7 @@ async fn an_agent_that_is_a_closure_passes_the_test_of_all_kinds() {
     let node = Embedding::new(dir.path().join("data"))
         .agent("good", BuiltinAgent::new(|_| async { Ok("ready".into()) }))
         .agent("bad", BuiltinAgent::new(|_| async { Err(BuiltinError::refused("not my trade")) }))
+        .agent("busy", BuiltinAgent::new(|_| async { Err(BuiltinError::throttled("too many", None)) }))
         .start()
         .await
         .expect("the node starts");
@@ -93,7 +94,11 @@ async fn an_agent_that_is_a_closure_passes_the_test_of_all_kinds() {
         (bad.works, bad.problem.as_deref()),
         (false, Some("failed (refused by the model): not my trade"))
     );
+    let busy = node.try_agent("busy", minute).await.expect("it is tried");
+    assert_eq!((busy.works, busy.problem.as_deref()), (false, Some("throttled: too many")));
     assert!(matches!(node.try_agent("none", minute).await, Err(EmbedError::NoAgent(_))));
+    let runs = node.handle().runs(10).await.expect("the node lives");
+    assert!(runs.len() == 3 && runs.iter().all(|run| run.result.is_some()), "nothing goes on: {runs:?}");
     node.close().await.expect("it closes");
 }
 

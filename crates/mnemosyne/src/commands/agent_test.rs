@@ -62,7 +62,9 @@ impl AgentTest {
         let Some(tried) = tried else { return Ok(Exit::Interrupted) };
         let tried = tried.map_err(|error| match error {
             TrialError::Call(error) => error.into(),
-            TrialError::NotTried(_) => Failure::unavailable(error),
+            TrialError::NotTried(_) | TrialError::NotBegun { .. } | TrialError::NotEnded { .. } => {
+                Failure::unavailable(error)
+            }
         })?;
         if around.json {
             json(&self.json(&definition, &tried));
