@@ -3,8 +3,9 @@
 //! ```text
 //!  begin ──▶ prepare ──▶ the closure ─┬─ answers ──▶ record ──▶ what it is worth
 //!    │                                ├─ panics  ──▶ record ──▶ the agent crashes
-//!    └─ a record was left ────────────┼─ is stopped: told, given its grace, dropped
-//!       or it is cut short            └─ the node ends: dropped
+//!    └─ a record was left ────────────┼─ is stopped: told, given its grace, dropped; what it says then is
+//!       or it is cut short            │  recorded of the attempt, and changes nothing about its end
+//!                                     └─ the node ends: dropped
 //! ```
 //! A closure ends with its process and has no shim, so nothing of it can be
 //! found again. What it came to is recorded in the attempt's folder before it is
@@ -31,7 +32,7 @@ use mnemosyne_core::time::Span;
 use mnemosyne_core::view::Order;
 use mnemosyne_core::work::attempt::{AttemptResult, Fault};
 
-use crate::in_process::{Asked, Begun, asked, begin, conclude, interrupted, record, with_room};
+use crate::in_process::{Asked, Begun, Turned, asked, begin, conclude, interrupted, record, with_room};
 use crate::launch::{place, planned_env};
 use crate::process::ProcessRunner;
 use crate::process::prepare::{Unprepared, settled};
@@ -58,9 +59,28 @@ pub(crate) struct BuiltinRunner {
 enum End {
     Returned(Result<BuiltinAnswer, BuiltinError>),
     Panicked(Box<dyn Any + Send>),
-    Stopped,
+    /// It was to end, for this reason; what it returned within its grace.
+    Ended(Why, Option<Result<BuiltinAnswer, BuiltinError>>),
     HandedOver,
+}
+
+/// Why a call was to end.
+#[derive(Clone, Copy)]
+enum Why {
+    Stopped,
     Idle(Span),
+}
+
+impl Why {
+    fn result(self) -> AttemptResult {
+        match self {
+            Self::Stopped => AttemptResult::Stopped,
+            Self::Idle(span) => {
+                let message = format!("it wrote no line for {span}").into();
+                AttemptResult::Failed { fault: Fault::IdleTimeout, message }
+            }
+        }
+    }
 }
 
 impl BuiltinRunner {
@@ -165,13 +185,10 @@ impl BuiltinRunner {
     /// with the attempt finds what was recorded of it.
     async fn ended(&self, order: &Order, dir: &Path, end: End, log: &LogLines, stop: &mut Stop) -> Ended {
         let turned = match end {
-            End::Stopped => return AttemptResult::Stopped.into(),
+            End::Ended(why, None) => return why.result().into(),
+            End::Ended(why, Some(late)) => Turned { instead: Some(why.result()), ..turned(late) },
             // It ends with this process: nothing of it goes on.
             End::HandedOver => return interrupted(CUT_SHORT).into(),
-            End::Idle(span) => {
-                let message = format!("it wrote no line for {span}").into();
-                return AttemptResult::Failed { fault: Fault::IdleTimeout, message }.into();
-            }
             End::Panicked(panic) => {
                 let recorded = Recorded::of_panic(&*panic);
                 log.close(recorded.message());
@@ -181,7 +198,7 @@ impl BuiltinRunner {
             End::Returned(returned) => turned(returned),
         };
         log.close(&turned.conclusion.message);
-        if turned.conclusion.verdict == Verdict::Done {
+        if turned.conclusion.verdict == Verdict::Done && turned.instead.is_none() {
             keep(&Recorded::of_turn(&turned), order, dir);
         }
         conclude(&self.processes, order, turned, stop).await
@@ -208,23 +225,27 @@ async fn call(
     // A closure may panic before it has made its future.
     let running = async { agent.call(attempt).await };
     let mut running = pin!(AssertUnwindSafe(running).catch_unwind());
-    let (kind, end) = tokio::select! {
+    let (kind, why) = tokio::select! {
         biased;
         returned = &mut running => return returned.map_or_else(End::Panicked, End::Returned),
-        kind = stop.asked() => (kind, if kind == StopKind::HandOver { End::HandedOver } else { End::Stopped }),
-        span = idle(order, log) => (StopKind::Polite, End::Idle(span)),
+        kind = stop.asked() => (kind, Why::Stopped),
+        span = idle(order, log) => (StopKind::Polite, Why::Idle(span)),
     };
     cancel.tell();
-    if kind == StopKind::Polite {
-        let grace = Duration::from_millis(order.policy.grace.as_millis());
-        tokio::select! {
-            biased;
-            _ = &mut running => {}
-            _ = stop.asked_beyond(kind) => {}
-            () = tokio::time::sleep(grace) => {}
-        }
+    match kind {
+        StopKind::HandOver => return End::HandedOver,
+        StopKind::Polite => {}
+        StopKind::GoOn | StopKind::Now => return End::Ended(why, None),
     }
-    end
+    let grace = Duration::from_millis(order.policy.grace.as_millis());
+    let late = tokio::select! {
+        biased;
+        // A panic now says nothing about the work: it was to end.
+        returned = &mut running => returned.ok(),
+        _ = stop.asked_beyond(kind) => None,
+        () = tokio::time::sleep(grace) => None,
+    };
+    End::Ended(why, late)
 }
 
 /// Returns when no line was written for as long as that is allowed.

@@ -72,5 +72,5 @@ pub(super) fn turned(returned: Result<BuiltinAnswer, BuiltinError>) -> Turned {
         }
     };
     let conclusion = Conclusion { verdict, message, answer, session: None, usage, denials: Vec::new() };
-    Turned { conclusion, outputs, transcript: None, too_late: None }
+    Turned { conclusion, outputs, transcript: None, instead: None }
 }

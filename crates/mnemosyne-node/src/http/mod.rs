@@ -113,10 +113,10 @@ impl HttpRunner {
     }
 
     async fn conclude(&self, order: &Order, turn: Turn, stop: &mut Stop) -> Ended {
-        let too_late = too_late(order, &turn);
+        let instead = too_late(order, &turn);
         let Turn { conclusion, transcript, .. } = turn;
         let transcript = Some(transcript.to_string());
-        conclude(&self.processes, order, Turned { conclusion, outputs: None, transcript, too_late }, stop).await
+        conclude(&self.processes, order, Turned { conclusion, outputs: None, transcript, instead }, stop).await
     }
 }
 

@@ -73,8 +73,8 @@ pub(crate) struct Turned {
     pub(crate) outputs: Option<Value>,
     /// All that passed between the agent and its model.
     pub(crate) transcript: Option<String>,
-    /// What it means that a limit of the plan has ended it, if one did.
-    pub(crate) too_late: Option<AttemptResult>,
+    /// What the attempt has come to whatever was said in it: it was to stop, or a limit of the plan has ended it.
+    pub(crate) instead: Option<AttemptResult>,
 }
 
 /// What a turn has come to; waits for room for what is to be stored of it.
@@ -118,12 +118,14 @@ fn store(processes: &ProcessRunner, order: &Order, turned: &Turned) -> Result<En
         transcript: transcript.map(|transcript| payloads.put_blob(transcript.as_bytes())).transpose()?,
         ..AttemptReport::default()
     };
-    let result = if conclusion.verdict == Verdict::Done {
-        let words = conclusion.answer.as_deref().unwrap_or_default();
-        let given = outputs::Given { words, value: turned.outputs.as_ref() };
-        outputs::of(order, given, payloads, processes.options.outputs_bytes_max)?
-    } else {
-        turned.too_late.clone().unwrap_or_else(|| worth(conclusion, order))
+    let result = match &turned.instead {
+        Some(result) => result.clone(),
+        None if conclusion.verdict == Verdict::Done => {
+            let words = conclusion.answer.as_deref().unwrap_or_default();
+            let given = outputs::Given { words, value: turned.outputs.as_ref() };
+            outputs::of(order, given, payloads, processes.options.outputs_bytes_max)?
+        }
+        None => worth(conclusion, order),
     };
     Ok(Ended { result, report: Some(Box::new(report)) })
 }

@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use mnemosyne_core::command::Target;
 use mnemosyne_core::id::FencingToken;
-use mnemosyne_core::work::attempt::{Cause, Fault, Outcome};
+use mnemosyne_core::work::attempt::{Cause, Fault, Outcome, StopCause};
+use mnemosyne_core::work::report::ModelUsage;
 use mnemosyne_core::work::state::ItemState;
-use mnemosyne_node::BuiltinAttempt;
 use mnemosyne_node::embed::Embedding;
+use mnemosyne_node::{BuiltinAnswer, BuiltinAttempt, BuiltinError};
 use tokio::sync::mpsc;
 
 use super::scene::{node, outcomes, submit, wait, wait_state};
@@ -54,6 +55,43 @@ async fn who_is_cancelled_is_told_first_and_then_dropped() {
         let detail = wait_state(&node, run, ItemState::Cancelled).await;
         assert_eq!(heard(&mut said, 2).await, ["told", "dropped"], "{prompt}");
         assert!(matches!(outcomes(&detail)[..], [Outcome::Stopped(_)]), "{:?}", outcomes(&detail));
+    }
+    node.close().await.expect("it closes");
+}
+
+/// What a model used is paid for, whatever became of the attempt.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_returned_within_the_grace_is_recorded_and_changes_no_end() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let node = node(dir.path(), |attempt: BuiltinAttempt| async move {
+        attempt.cancellation.asked().await;
+        let used = |tokens| ModelUsage { output_tokens: tokens, ..ModelUsage::default() };
+        match attempt.prompt.trim() {
+            "answers" => Ok(BuiltinAnswer::from("as far as I came").used(used(7))),
+            _ => Err(BuiltinError::failed("I was interrupted").used(used(9))),
+        }
+    })
+    .await;
+    let once = "retry: { max_attempts: 1 }";
+    let cancelled = Outcome::Stopped(StopCause::Cancelled);
+    for (item, outcome) in [
+        ("prompt: answers", cancelled),
+        ("prompt: fails", cancelled),
+        ("prompt: answers, timeouts: { idle: 20ms }", Outcome::Failed(Fault::IdleTimeout)),
+        ("prompt: answers, timeouts: { run: 20ms }", Outcome::Stopped(StopCause::RunTimeout)),
+    ] {
+        let run = submit(&node, &format!("  a: {{ {item}, {once} }}")).await;
+        if outcome == cancelled {
+            wait_state(&node, run, ItemState::Running).await;
+            node.handle().cancel(Target::Run(run), String::new()).await.expect("it is cancelled");
+        }
+        let detail = wait(&node, run, |detail| detail.item.state.is_terminal()).await;
+        assert_eq!(outcomes(&detail), [outcome], "{item}");
+        let report = detail.history[0].report.as_ref().expect("it is recorded");
+        let answers = item.contains("answers");
+        assert_eq!(report.usage.output_tokens, if answers { 7 } else { 9 }, "{item}");
+        assert_eq!(report.answer.is_some(), answers, "{item}");
+        assert_eq!(node.outputs(run, "a").await.expect("a is there"), None, "{item}");
     }
     node.close().await.expect("it closes");
 }
