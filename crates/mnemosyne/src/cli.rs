@@ -190,7 +190,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
 
 /// A command that only looks, and says nothing before it has seen all: when the node that it asked has ended meanwhile it
 /// looks again, on disk or at the next node.
-async fn looking<Looked>(look: impl Fn() -> Looked) -> Result<Exit, Failure>
+pub(crate) async fn looking<Looked>(look: impl Fn() -> Looked) -> Result<Exit, Failure>
 where
     Looked: Future<Output = Result<Exit, Failure>>,
 {
@@ -206,7 +206,7 @@ async fn dispatch_async(command: Command, globals: &Globals) -> Result<Exit, Fai
         Command::Submit(command) => command.run(globals).await,
         Command::Wait(command) => command.run(globals).await,
         Command::Ps(command) => looking(|| command.clone().run(globals)).await,
-        Command::Show(command) => command.run(globals).await,
+        Command::Show(command) => looking(|| command.clone().run(globals)).await,
         Command::Why(command) => looking(|| command.clone().run(globals)).await,
         Command::Logs(command) => command.run(globals).await,
         Command::Events(command) => command.run(globals).await,

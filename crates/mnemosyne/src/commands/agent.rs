@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::agent_ls::AgentLs;
 use super::agent_test::AgentTest;
-use crate::cli::Globals;
+use crate::cli::{Globals, looking};
 use crate::examples;
 use crate::failure::{Exit, Failure};
 
@@ -21,7 +21,7 @@ pub(crate) enum Agent {
 impl Agent {
     pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
         match self {
-            Self::Ls(command) => command.run(globals).await,
+            Self::Ls(command) => looking(|| command.clone().run(globals)).await,
             Self::Test(command) => command.run(globals).await,
         }
     }

@@ -18,7 +18,7 @@ use crate::output::{Table, fitted, json, line, say, shown};
 use crate::settings::Surroundings;
 use crate::view::View;
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct AgentLs {}
 
 impl AgentLs {
@@ -30,16 +30,20 @@ impl AgentLs {
             Some(view) => view.handle.track_records().await?,
             None => Vec::new(),
         };
-        let live = view.as_ref().filter(|view| view.live);
+        let now = match view.as_ref().filter(|view| view.live) {
+            Some(view) => Some(view.handle.status().await?.now),
+            None => None,
+        };
+        // Nothing is printed before all is known: a node that ends meanwhile is not asked again in the middle.
         let definitions = &around.config.settings.agents;
-        let listed = Listed { definitions, pools: &pools, records: &records, live: live.is_some() };
+        let listed = Listed { definitions, pools: &pools, records: &records, live: now.is_some() };
         if around.json {
             json(&listed.json());
             return Ok(Exit::Success);
         }
         listed.definitions();
-        match live {
-            Some(view) => listed.agents(view.handle.status().await?.now),
+        match now {
+            Some(now) => listed.agents(now),
             None => say("no node is running, so none of them does anything; `mnemosyne up` starts one"),
         }
         Ok(Exit::Success)

@@ -6,7 +6,7 @@ use mnemosyne_core::role::AgentRole;
 use mnemosyne_node::slots;
 use serde_json::{Value, json};
 
-use crate::cli::Globals;
+use crate::cli::{Globals, looking};
 use crate::examples;
 use crate::failure::{Exit, Failure};
 use crate::output::{Table, json, say};
@@ -20,13 +20,13 @@ pub(crate) enum Pool {
     Ls(PoolLs),
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct PoolLs {}
 
 impl Pool {
     pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
         match self {
-            Self::Ls(command) => command.run(globals).await,
+            Self::Ls(command) => looking(|| command.clone().run(globals)).await,
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::worktrees;
 /// Items of a run that are listed.
 const ITEMS_SHOWN_MAX: usize = 1_000;
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Show {
     /// A run (RUN) or an item (RUN.NUMBER or RUN/NAME)
     id: String,
@@ -78,26 +78,32 @@ async fn show_run(handle: &Handle, run: RunId, as_json: bool) -> Result<Exit, Fa
         json(&run_json(&view));
         return Ok(Exit::Success);
     }
-    line(format!("run        {}", view.id));
+    let filter = ItemFilter { run: Some(run), limit: ITEMS_SHOWN_MAX, ..ItemFilter::default() };
+    print_run(&view, &handle.items(filter).await?);
+    Ok(Exit::Success)
+}
+
+fn print_run(view: &RunView, items: &[ItemView]) {
+    let run = view.id;
+    line(format!("run        {run}"));
     line(format!("plan       {} in namespace {}", shown(&view.name), shown(&view.namespace)));
     line(format!("result     {}", view.result.map_or("unfinished", |result| result.as_str())));
     line(format!("created    {}", view.created_at.to_rfc3339()));
     if let Some(finished) = view.finished_at {
         line(format!("finished   {} (after {})", finished.to_rfc3339(), finished.since(view.created_at)));
     }
-    line(summary(&view));
+    line(summary(view));
     if view.paused {
         line(format!("it is paused; `mnemosyne resume {run}` lets it go on"));
     }
     line("");
-    let filter = ItemFilter { run: Some(run), limit: ITEMS_SHOWN_MAX, ..ItemFilter::default() };
     let mut table = Table::new(&["ITEM", "NAME", "STATE", "REASON"]);
-    for item in handle.items(filter).await? {
+    for item in items {
         table.row(vec![
             item.id.to_string(),
             fitted(&shown(&item.name), NAME_COLUMNS),
             item.state.to_string(),
-            shown(&reason(&item)),
+            shown(&reason(item)),
         ]);
     }
     table.print();
@@ -105,7 +111,6 @@ async fn show_run(handle: &Handle, run: RunId, as_json: bool) -> Result<Exit, Fa
     if more > 0 {
         line(format!("… and {}; `mnemosyne ps {run}` lists all", counted(more, "more item")));
     }
-    Ok(Exit::Success)
 }
 
 /// What there is to say about the state of an item: what went wrong, or what it waits for.
@@ -150,8 +155,11 @@ async fn show_item(handle: &Handle, item: ItemId, as_json: bool) -> Result<Exit,
         json(&value);
         return Ok(Exit::Success);
     }
+    let answer = attempts::answer(handle, &detail.history).await?;
     print(&detail, &outputs);
-    attempts::print_answer(handle, &detail.history).await?;
+    if let Some(answer) = answer {
+        attempts::print_answer(&answer);
+    }
     Ok(Exit::Success)
 }
 

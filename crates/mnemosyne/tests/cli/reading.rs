@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
-use crate::support::plan::{does, plan};
+use crate::support::plan::{agent, does, plan};
 use crate::support::{Running, Scene, skipped, wait_until};
 
 /// Everything about a file that a change would change.
@@ -138,43 +138,82 @@ fn what_is_told_without_a_node_is_what_the_node_told() {
     }
 }
 
-/// Stands between a command and its node, which dies when it is asked the first question.
-fn die_when_asked(scene: &Scene, node: Running) -> JoinHandle<()> {
+/// Stands between a command and its node, which dies when it is asked a question after so many others; says whether there
+/// was such a question.
+fn die_when_asked(scene: &Scene, node: Running, answered: usize) -> JoinHandle<bool> {
     let socket = scene.data_dir().join("control.sock");
     let real = scene.data_dir().join("moved.sock");
     fs::rename(&socket, &real).expect("renamed");
     let door = UnixListener::bind(&socket).expect("a socket");
     std::thread::spawn(move || {
-        let mut node = Some(node);
         let mut connections = Vec::new();
         // One for questions, one to hear of events. Each begins with a greeting.
         for _ in 0..2 {
             let (mut command, _) = door.accept().expect("a connection");
             let mut to_node = UnixStream::connect(&real).expect("the node listens");
-            let mut bytes = [0; 256];
-            let length = command.read(&mut bytes).expect("a greeting");
-            to_node.write_all(&bytes[..length]).expect("handed on");
-            let length = to_node.read(&mut bytes).expect("an answer");
-            command.write_all(&bytes[..length]).expect("handed on");
+            let greeted = pass_on(&mut command, &mut to_node) && pass_on(&mut to_node, &mut command);
+            assert!(greeted, "both are there");
             connections.push((command, to_node));
         }
-        let mut bytes = [0; 1];
-        connections[0].0.read_exact(&mut bytes).expect("a question");
-        node.take().expect("once").kill();
+        let (command, to_node) = &mut connections[0];
+        let all_answered = (0..answered).all(|_| pass_on(command, to_node) && pass_on(to_node, command));
+        let was_asked = all_answered && command.read_exact(&mut [0]).is_ok();
+        node.kill();
         fs::remove_file(&socket).expect("removed");
+        was_asked
     })
+}
+
+/// Passes on one frame, its length in four bytes and as many bytes, unless there is none.
+fn pass_on(from: &mut UnixStream, to: &mut UnixStream) -> bool {
+    let mut length = [0; 4];
+    if from.read_exact(&mut length).is_err() {
+        return false;
+    }
+    let mut frame = vec![0; u32::from_le_bytes(length) as usize];
+    from.read_exact(&mut frame).expect("the rest of it");
+    to.write_all(&length).and_then(|()| to.write_all(&frame)).expect("passed on");
+    true
 }
 
 #[test]
 fn who_asks_a_node_that_dies_in_this_moment_looks_at_the_disk() {
-    for words in ["ps --all", "why ID", "status", "inbox"] {
-        let scene = Scene::new();
-        scene.run_plan(&plan([("a", does(["exit:0"]))])).exits(0);
-        let words = words.replace("ID", &scene.id("a"));
-        let dying = die_when_asked(&scene, scene.up());
-        let looked = scene.line(&words).exits(0);
-        assert!(!looked.stderr.contains("error"), "{words}: {}", looked.stderr);
-        dying.join().expect("the node was asked");
+    let scene = Scene::new();
+    // Long enough to be asked for on its own.
+    let answer = agent([format!("stdout:{}", "x".repeat(20_000))]);
+    scene.write("mnemosyne.toml", format!("[agents.one]\ncommand = {answer}\n"));
+    scene.run_plan(&plan([("a", "prompt: hello, agent: one")])).exits(0);
+    let id = scene.id("a");
+    let run = id.split('.').next().expect("the run comes first");
+    // With the number of questions that each asks at least.
+    for (words, questions) in [
+        ("ps --all", 2),
+        ("why ID", 2),
+        ("status", 1),
+        ("inbox", 1),
+        ("show ID", 3),
+        ("show ID --json", 3),
+        ("show RUN", 3),
+        ("agent ls", 3),
+        ("agent ls --json", 2),
+        ("pool ls", 1),
+    ] {
+        let words = words.replace("ID", &id).replace("RUN", run);
+        let told = scene.line(&words).exits(0).stdout;
+        let mut asked = 0;
+        loop {
+            let dying = die_when_asked(&scene, scene.up(), asked);
+            let looked = scene.line(&words).exits(0);
+            assert!(!looked.stderr.contains("error"), "{words}: {}", looked.stderr);
+            if words.starts_with("show") {
+                assert_eq!(looked.stdout, told, "{words}: all of it, and once");
+            }
+            if !dying.join().expect("the node was there") {
+                break;
+            }
+            asked += 1;
+        }
+        assert!(asked >= questions, "{words}: {asked} questions");
     }
 }
 

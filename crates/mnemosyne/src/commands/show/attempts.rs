@@ -100,12 +100,16 @@ pub(crate) fn in_words(usage: &ModelUsage) -> String {
     parts.join(", ")
 }
 
-/// Prints what the agent of the latest attempt said last.
-pub(super) async fn print_answer(handle: &Handle, history: &[AttemptView]) -> Result<(), Failure> {
+/// What the agent of the latest attempt said last.
+pub(super) async fn answer(handle: &Handle, history: &[AttemptView]) -> Result<Option<String>, Failure> {
     let report = history.last().and_then(|attempt| attempt.report.as_ref());
-    let Some(answer) = report.and_then(|report| report.answer.as_ref()) else { return Ok(()) };
+    let Some(answer) = report.and_then(|report| report.answer.as_ref()) else { return Ok(None) };
     let bytes = handle.bytes(answer).await?;
-    let text = String::from_utf8_lossy(&bytes);
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// Prints what an agent said last.
+pub(super) fn print_answer(text: &str) {
     let lines: Vec<&str> = text.lines().collect();
     for (number, text) in lines.iter().take(ANSWER_LINES_MAX).enumerate() {
         line(format!("{:<10} {}", if number == 0 { "answer" } else { "" }, shown(text)));
@@ -113,7 +117,6 @@ pub(super) async fn print_answer(handle: &Handle, history: &[AttemptView]) -> Re
     if lines.len() > ANSWER_LINES_MAX {
         line(format!("           … and {}", counted(lines.len() - ANSWER_LINES_MAX, "more line")));
     }
-    Ok(())
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
