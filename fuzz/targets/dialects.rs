@@ -30,7 +30,6 @@ fuzz_target!(|bytes: &[u8]| {
             reader.gap();
         }
     }
-    let _ = reader.progress();
     let conclusion = reader.conclude(&End { status, stderr, at_ms: 1 });
     assert!(conclusion.message.len() < 2_000 && !conclusion.message.contains('\u{1b}'));
     assert!(conclusion.session.is_none_or(|session| session.len() <= 200 && !session.starts_with('-')));

@@ -16,8 +16,8 @@ use mnemosyne_core::work::report::ModelUsage;
 use serde_json::{Map, Value};
 
 use super::event::{Fields, tokens};
-use super::reader::{End, Events, Progress};
-use super::sums::{Calls, all_tokens};
+use super::reader::{End, Events};
+use super::sums::Calls;
 use super::text;
 use super::trouble::{Trouble, of_status, verdict_of_words};
 use super::wait::{WAIT_MAX, wait_in};
@@ -38,7 +38,6 @@ pub(super) struct Claude {
     session: Option<String>,
     model: Option<String>,
     calls: Calls,
-    tool_calls: u32,
     /// The latest text of the main conversation.
     said: String,
     /// What the program says went wrong with the latest call of the main conversation.
@@ -88,11 +87,6 @@ impl Events for Claude {
         }
     }
 
-    fn progress(&self) -> Progress {
-        let usage = self.calls.usage();
-        Progress { turns: usage.turns, tool_calls: self.tool_calls, tokens: all_tokens(&usage) }
-    }
-
     fn conclude(&mut self, end: &End<'_>) -> Conclusion {
         let result = self.result.take();
         let usage = result.as_ref().and_then(|result| result.usage.clone());
@@ -130,8 +124,6 @@ impl Claude {
         self.calls.report(&text::label(message.word("id")), usage);
         self.retrying = None;
         let blocks = message.list("content");
-        let tools = blocks.iter().filter(|block| block.word("type") == "tool_use").count();
-        self.tool_calls = self.tool_calls.saturating_add(u32::try_from(tools).unwrap_or(u32::MAX));
         if !is_main {
             return;
         }

@@ -9,8 +9,8 @@ use mnemosyne_core::work::report::ModelUsage;
 use serde_json::Value;
 
 use super::event::Fields;
-use super::reader::{End, Events, Progress};
-use super::sums::{all_tokens, since};
+use super::reader::{End, Events};
+use super::sums::since;
 use super::text;
 use super::trouble::verdict_of_words;
 use crate::conclusion::{Conclusion, Verdict};
@@ -120,11 +120,6 @@ impl Events for Codex {
             "item.completed" => self.item(event),
             _ => {}
         }
-    }
-
-    fn progress(&self) -> Progress {
-        let used = self.whole.clone().map(|whole| since(whole, &self.before)).unwrap_or_default();
-        Progress { turns: self.turns, tool_calls: self.tool_calls, tokens: all_tokens(&used) }
     }
 
     fn conclude(&mut self, end: &End<'_>) -> Conclusion {

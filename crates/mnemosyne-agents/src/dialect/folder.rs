@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mnemosyne_core::config::elements::Dialect;
 
-use super::reader::{Before, End, Progress, Reader, STDERR_BYTES_MAX};
+use super::reader::{Before, End, Reader, STDERR_BYTES_MAX};
 use crate::attempt::exit_record::{Ending, ExitRecord, LeaderStatus};
 use crate::conclusion::Conclusion;
 use crate::output::Stream;
@@ -48,14 +48,6 @@ pub fn conclude(
         OutputReader::new(dir, Stream::Stdout).read_bounded(TRANSCRIPT_BYTES_MAX)?.to_bytes()
     };
     Ok(Concluded { conclusion: reader.conclude(&end), transcript })
-}
-
-/// How far the agent of a folder has come; also while it runs.
-///
-/// # Errors
-/// When the output cannot be read.
-pub fn progress(dir: &Path, dialect: Dialect) -> io::Result<Progress> {
-    Ok(read(dir, dialect, Before::default())?.progress())
 }
 
 fn read(dir: &Path, dialect: Dialect, before: Before) -> io::Result<Reader> {
@@ -138,15 +130,6 @@ mod tests {
         assert_eq!((conclusion.usage.input_tokens, conclusion.usage.cache_read_tokens), (5, 4));
         let transcript = String::from_utf8(concluded.transcript).expect("text");
         assert!(transcript.contains("bytes dropped]\n") && transcript.ends_with(COMPLETED), "{transcript}");
-    }
-
-    #[test]
-    fn progress_can_be_asked_for_before_the_end() {
-        let dir = folder(&[THREAD, ANSWER, COMPLETED, "{\"type\":\"item.comp"]);
-        let progress = progress(dir.path(), Dialect::Codex).expect("read");
-        assert_eq!(progress, Progress { turns: 1, tool_calls: 0, tokens: 11 });
-        let nothing = tempfile::tempdir().expect("a temporary folder");
-        assert_eq!(super::progress(nothing.path(), Dialect::ClaudeCode).expect("read"), Progress::default());
     }
 
     #[test]

@@ -8,8 +8,7 @@ use mnemosyne_core::work::report::ModelUsage;
 use serde_json::Value;
 
 use super::event::{Fields, tokens};
-use super::reader::{End, Events, Progress};
-use super::sums::all_tokens;
+use super::reader::{End, Events};
 use super::text;
 use super::trouble::verdict_of_words;
 use crate::attempt::exit_record::LeaderStatus;
@@ -31,7 +30,6 @@ pub(super) struct Gemini {
     session: Option<String>,
     model: Option<String>,
     turns: u32,
-    tool_calls: u32,
     /// The latest text, in the pieces in which it comes.
     said: String,
     /// The next piece begins a new text.
@@ -71,11 +69,6 @@ impl Events for Gemini {
         }
     }
 
-    fn progress(&self) -> Progress {
-        let used = self.result.as_ref().and_then(|result| result.usage.as_ref());
-        Progress { turns: self.turns, tool_calls: self.tool_calls, tokens: used.map_or(0, all_tokens) }
-    }
-
     fn conclude(&mut self, end: &End<'_>) -> Conclusion {
         let (verdict, message) = self.verdict(end);
         let mut usage = self.result.take().and_then(|result| result.usage).unwrap_or_default();
@@ -108,7 +101,6 @@ impl Gemini {
         // A model may call a tool without a word before it.
         self.turns = self.turns.saturating_add(u32::from(self.is_new));
         self.is_new = false;
-        self.tool_calls = self.tool_calls.saturating_add(1);
         if self.called.len() < CALLED_MAX {
             self.called.push((text::label(event.word("tool_id")), text::label(event.word("tool_name"))));
         }

@@ -5,8 +5,8 @@
 //!   end of the process ─────────────────────────────────▶ Conclusion
 //! ```
 //! A reader is fed with what the agent printed, in pieces of any size and with
-//! gaps where the output was too long to keep. At any moment it can say how far
-//! the agent has come, and at the end what its turn has come to. What decides
+//! gaps where the output was too long to keep. At the end it says what the turn
+//! of the agent has come to. What decides
 //! is the exit status and the fields that a program's makers document; what a
 //! model writes is handed on and never searched for meaning. Texts in the place
 //! of an error are searched, where a program says no more than that.
@@ -29,8 +29,8 @@ mod text;
 mod trouble;
 mod wait;
 
-pub use folder::{Concluded, conclude, progress};
-pub use reader::{Before, End, Progress, Reader};
+pub use folder::{Concluded, conclude};
+pub use reader::{Before, End, Reader};
 
 #[cfg(test)]
 mod tests;

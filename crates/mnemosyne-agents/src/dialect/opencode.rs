@@ -11,8 +11,7 @@ use mnemosyne_core::work::report::ModelUsage;
 use serde_json::Value;
 
 use super::event::{Fields, tokens};
-use super::reader::{End, Events, Progress};
-use super::sums::all_tokens;
+use super::reader::{End, Events};
 use super::text;
 use super::trouble::{Trouble, of_status, of_words};
 use super::wait::{seconds, wait_in};
@@ -27,7 +26,6 @@ const TOKENS: [&str; 4] = ["tokens.input", "tokens.output", "tokens.cache.read",
 pub(super) struct Opencode {
     session: Option<String>,
     usage: ModelUsage,
-    tool_calls: u32,
     /// The texts of the latest message.
     said: String,
     /// The message that they belong to.
@@ -56,10 +54,6 @@ impl Events for Opencode {
         }
     }
 
-    fn progress(&self) -> Progress {
-        Progress { turns: self.usage.turns, tool_calls: self.tool_calls, tokens: all_tokens(&self.usage) }
-    }
-
     fn conclude(&mut self, end: &End<'_>) -> Conclusion {
         let stderr = end.error_text();
         stderr.lines().filter_map(rejected).for_each(|name| self.denied(name));
@@ -86,7 +80,6 @@ impl Opencode {
     }
 
     fn tool(&mut self, event: &Value) {
-        self.tool_calls = self.tool_calls.saturating_add(1);
         let failed = event.word("part.state.status") == "error";
         if failed && event.word("part.state.error").contains("rejected permission") {
             self.denied(event.word("part.tool"));

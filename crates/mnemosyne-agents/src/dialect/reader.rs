@@ -37,24 +37,10 @@ pub struct End<'a> {
     pub at_ms: u64,
 }
 
-/// How far an agent has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Calls of the model, as far as they can be told apart.
-    pub turns: u32,
-    /// Tools that were used.
-    pub tool_calls: u32,
-    /// Tokens that were read or written.
-    pub tokens: u64,
-}
-
 /// What reads the events of a dialect. Events may be missing, and come in any order.
 pub(super) trait Events: Send {
     /// Takes the next event.
     fn event(&mut self, event: &Value);
-
-    /// How far the agent has come.
-    fn progress(&self) -> Progress;
 
     /// What the turn has come to. Nothing is fed afterwards.
     fn conclude(&mut self, end: &End<'_>) -> Conclusion;
@@ -97,15 +83,6 @@ impl Reader {
         match &mut self.reading {
             Reading::Plain(plain) => plain.gap(),
             Reading::Events { lines, .. } => lines.gap(),
-        }
-    }
-
-    /// How far the agent has come.
-    #[must_use]
-    pub fn progress(&self) -> Progress {
-        match &self.reading {
-            Reading::Plain(_) => Progress::default(),
-            Reading::Events { events, .. } => events.progress(),
         }
     }
 

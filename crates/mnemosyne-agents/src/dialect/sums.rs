@@ -43,13 +43,6 @@ impl Calls {
     }
 }
 
-/// All tokens, whatever became of them.
-pub(super) fn all_tokens(usage: &ModelUsage) -> u64 {
-    [usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens]
-        .into_iter()
-        .fold(usage.input_tokens, u64::saturating_add)
-}
-
 /// What the latest turn used, out of what the whole conversation used. When
 /// that is less than what was known before, it is no sum but the turn itself.
 pub(super) fn since(whole: ModelUsage, before: &ModelUsage) -> ModelUsage {

@@ -79,7 +79,6 @@ fn read(dialect: Dialect, pieces: &[&[u8]], gap_after: Option<usize>, end: &End<
             reader.gap();
         }
     }
-    let _ = reader.progress();
     reader.conclude(end)
 }
 

@@ -124,13 +124,6 @@ impl OutputReader {
 }
 
 impl BoundedOutput {
-    /// How much of the stream is not kept.
-    #[must_use]
-    pub fn dropped_bytes(&self) -> u64 {
-        let kept: u64 = self.pieces.iter().map(|piece| piece.bytes.len() as u64).sum();
-        self.total_bytes.saturating_sub(kept)
-    }
-
     /// The kept pieces in one, with a line `[N bytes dropped]` for each gap.
     /// Still the bytes of a stranger: see [`crate::escape_control`].
     #[must_use]

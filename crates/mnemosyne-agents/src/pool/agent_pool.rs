@@ -123,7 +123,7 @@ impl AgentPool {
     }
 
     /// Lets an agent go: one that is idle for longest at once, else one that has crashed, else one that is at work as
-    /// soon as it has done it.
+    /// soon as it has done it. Nothing but tests asks for it yet: the size follows the work upwards alone.
     ///
     /// # Errors
     /// When there are as few as there may be.

@@ -26,12 +26,6 @@ impl Bytes {
         self.0
     }
 
-    /// The number of bytes as a length in memory, saturating.
-    #[must_use]
-    pub fn as_usize(self) -> usize {
-        usize::try_from(self.0).unwrap_or(usize::MAX)
-    }
-
     /// Reads a size.
     ///
     /// # Errors

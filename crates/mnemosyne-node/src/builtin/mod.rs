@@ -18,7 +18,6 @@ mod log_lines;
 mod recorded;
 
 use std::any::Any;
-use std::future::ready;
 use std::io;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::{Path, PathBuf};
@@ -32,7 +31,7 @@ use mnemosyne_core::time::Span;
 use mnemosyne_core::view::Order;
 use mnemosyne_core::work::attempt::{AttemptResult, Fault};
 
-use crate::in_process::{Asked, Begun, Turned, asked, begin, conclude, interrupted, record, with_room};
+use crate::in_process::{Asked, Opened, Turned, asked, begin, conclude, interrupted, open, record};
 use crate::launch::{place, planned_env};
 use crate::process::ProcessRunner;
 use crate::process::prepare::{Unprepared, settled};
@@ -108,29 +107,19 @@ impl BuiltinRunner {
         mut stop: Stop,
         report: Report,
     ) -> Ended {
-        let begun = with_room(order, &mut stop, "make the attempt's folder", || {
-            ready(begin(dir, order, || record::<Recorded>(dir, RECORD_FILE), CUT_SHORT))
-        });
-        match begun.await {
-            Some(Begun::Fresh) => {}
-            Some(Begun::Left(recorded)) => {
+        let (cancel, cancellation) = Cancel::new();
+        let log = LogLines::new(dir, &self.processes.options);
+        let begin = || begin(dir, order, || record::<Recorded>(dir, RECORD_FILE), CUT_SHORT);
+        let prepare = || self.prepare(order, dir, &cancellation, &log);
+        let attempt = match open(order, &mut stop, begin, prepare).await {
+            Opened::Ready(attempt) => attempt,
+            Opened::Left(recorded) => {
                 report.started();
                 // So that its start is taken up before its end.
                 tokio::task::yield_now().await;
                 return conclude(&self.processes, order, recorded.turned(), &mut stop).await;
             }
-            Some(Begun::Over(result)) => return result.into(),
-            None => return AttemptResult::Stopped.into(),
-        }
-        let (cancel, cancellation) = Cancel::new();
-        let log = LogLines::new(dir, &self.processes.options);
-        let prepared = with_room(order, &mut stop, "prepare the attempt", || {
-            self.prepare(order, dir, &cancellation, &log)
-        });
-        let attempt = match prepared.await {
-            Some(Ok(attempt)) => attempt,
-            Some(Err(result)) => return result.into(),
-            None => return AttemptResult::Stopped.into(),
+            Opened::Over(result) => return result.into(),
         };
         report.started();
         log.begin();

@@ -8,7 +8,6 @@
 mod folder;
 mod question;
 
-use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use mnemosyne_core::view::Order;
 use mnemosyne_core::work::attempt::{AttemptResult, Fault};
 
 use crate::definition::HttpAgent;
-use crate::in_process::{Begun, Turned, conclude, interrupted, with_room};
+use crate::in_process::{Opened, Turned, conclude, interrupted, open};
 use crate::process::ProcessRunner;
 use crate::runner::{Ended, Report, Stop, StopKind};
 use folder::Folder;
@@ -62,21 +61,11 @@ impl HttpRunner {
         mut stop: Stop,
         report: Report,
     ) -> Ended {
-        let begun =
-            with_room(order, &mut stop, "make the attempt's folder", || ready(folder::begin(path, order)));
-        match begun.await {
-            Some(Begun::Fresh) => {}
-            Some(Begun::Left(turn)) => return self.conclude(order, *turn, &mut stop).await,
-            Some(Begun::Over(result)) => return result.into(),
-            None => return AttemptResult::Stopped.into(),
-        }
-        let question = with_room(order, &mut stop, "read what to ask", || {
-            question::prepare(agent, order, path, &self.processes)
-        });
-        let question = match question.await {
-            Some(Ok(question)) => question,
-            Some(Err(result)) => return result.into(),
-            None => return AttemptResult::Stopped.into(),
+        let prepare = || question::prepare(agent, order, path, &self.processes);
+        let question = match open(order, &mut stop, || folder::begin(path, order), prepare).await {
+            Opened::Ready(question) => question,
+            Opened::Left(turn) => return self.conclude(order, *turn, &mut stop).await,
+            Opened::Over(result) => return result.into(),
         };
         report.started();
         let folder = Folder::new(path, &self.processes.options);

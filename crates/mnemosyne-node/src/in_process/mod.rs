@@ -7,6 +7,7 @@
 mod folder;
 mod streams;
 
+use std::future::ready;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,6 +37,36 @@ pub(crate) use streams::Streams;
 
 /// Time before what the machine had no room for is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// How an attempt opens.
+pub(crate) enum Opened<L, P> {
+    /// Its folder is there, and what it needs.
+    Ready(P),
+    /// Its end was recorded before.
+    Left(L),
+    /// It is over without having been done.
+    Over(AttemptResult),
+}
+
+/// Makes the folder of an attempt by `begin` and what it needs by `prepare`; waits for room for both.
+pub(crate) async fn open<L, P, F: Future<Output = io::Result<Result<P, AttemptResult>>>>(
+    order: &Order,
+    stop: &mut Stop,
+    mut begin: impl FnMut() -> io::Result<Begun<L>>,
+    prepare: impl FnMut() -> F,
+) -> Opened<L, P> {
+    match with_room(order, stop, "make the attempt's folder", || ready(begin())).await {
+        Some(Begun::Fresh) => {}
+        Some(Begun::Left(left)) => return Opened::Left(left),
+        Some(Begun::Over(result)) => return Opened::Over(result),
+        None => return Opened::Over(AttemptResult::Stopped),
+    }
+    match with_room(order, stop, "prepare the attempt", prepare).await {
+        Some(Ok(prepared)) => Opened::Ready(prepared),
+        Some(Err(result)) => Opened::Over(result),
+        None => Opened::Over(AttemptResult::Stopped),
+    }
+}
 
 /// What an agent is asked, and all that it was made of.
 pub(crate) struct Asked {
@@ -131,7 +162,7 @@ fn store(processes: &ProcessRunner, order: &Order, turned: &Turned) -> Result<En
 }
 
 /// Does what may find no room, until it has found some; none when the attempt was to end meanwhile.
-pub(crate) async fn with_room<T, F: Future<Output = io::Result<T>>>(
+async fn with_room<T, F: Future<Output = io::Result<T>>>(
     order: &Order,
     stop: &mut Stop,
     what: &str,

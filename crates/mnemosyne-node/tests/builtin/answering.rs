@@ -77,6 +77,22 @@ async fn outputs_that_the_plan_does_not_want_fail() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outputs_beside_the_words_go_before_what_is_in_the_words() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let node = node(dir.path(), |_| async {
+        Ok(BuiltinAnswer::from("```json\n{\"level\": 1}\n```").with_outputs(json!({ "level": 2 })))
+    })
+    .await;
+    let run = submit(&node, "  a: { prompt: x, outputs: { required: [level] } }").await;
+    let detail = wait_state(&node, run, ItemState::Succeeded).await;
+    assert_eq!(node.outputs(run, "a").await.expect("a is there"), Some(json!({ "level": 2 })));
+    let answer = detail.history[0].report.as_ref().and_then(|report| report.answer.clone());
+    let answer = node.handle().bytes(&answer.expect("it said something")).await.expect("it is there");
+    assert!(answer.starts_with(b"```json"), "what it said stays what it said");
+    node.close().await.expect("it closes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_that_is_a_closure_passes_the_test_of_all_kinds() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let node = Embedding::new(dir.path().join("data"))

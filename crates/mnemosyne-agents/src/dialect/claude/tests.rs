@@ -7,7 +7,6 @@ use mnemosyne_core::config::elements::Dialect;
 use crate::attempt::exit_record::LeaderStatus::{self, Exited, Signalled};
 use crate::conclusion::{Conclusion, Verdict};
 use crate::dialect::tests::{NOW_MS, concluded};
-use crate::dialect::{Before, Progress, Reader};
 
 const ID: &str = "7d5b1f0e-1c5e-4f5c-9a3e-0d2c8c1f5a10";
 const INIT: &str = r#"{"type":"system","subtype":"init","cwd":"/w","session_id":"7d5b1f0e-1c5e-4f5c-9a3e-0d2c8c1f5a10","tools":["Bash","Read"],"mcp_servers":[],"model":"claude-sonnet-4-5","permissionMode":"default","apiKeySource":"ANTHROPIC_API_KEY","uuid":"u1"}"#;
@@ -212,11 +211,8 @@ fn a_helper_counts_and_does_not_speak_for_it() {
         .replace("\"parent_tool_use_id\":null", "\"parent_tool_use_id\":\"toolu_1\"")
         .replace("msg_2", "msg_3");
     let helper = helper.replace("two files", "lies");
-    let mut reader = Reader::new(Dialect::ClaudeCode, Before::default());
-    reader.feed([INIT, CALLS_TOOL, SAYS, &helper, SAYS].join("\n").as_bytes());
-    reader.feed(b"\n");
-    let tokens = (4 + 900 + 30) + 2 * (6 + 900 + 12);
-    assert_eq!(reader.progress(), Progress { turns: 3, tool_calls: 1, tokens });
+    let stopped = end(&[INIT, CALLS_TOOL, SAYS, &helper, SAYS], Signalled(9), "");
+    assert_eq!((stopped.usage.turns, stopped.usage.input_tokens), (3, 4 + 2 * 6));
     let stopped = end(&[INIT, SAYS, &helper], Signalled(9), "");
     assert_eq!(stopped.answer.as_deref(), Some("There are two files."));
 }
