@@ -1,10 +1,11 @@
 //! Any bytes as what an agent printed, in pieces with gaps, and any end of its
-//! process: a conclusion that is bounded and can be shown.
+//! process: a conclusion that is bounded and can be shown, and lines for those
+//! who watch.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mnemosyne_agents::LeaderStatus;
+use mnemosyne_agents::{Language, LeaderStatus, Retelling};
 use mnemosyne_agents::dialect::{Before, End, Reader};
 use mnemosyne_core::config::elements::Dialect;
 
@@ -23,7 +24,13 @@ fuzz_target!(|bytes: &[u8]| {
         128..=254 => Some(LeaderStatus::Signalled(i32::from(*status) - 127)),
         _ => Some(LeaderStatus::Exited(i32::from(*status))),
     };
-    let mut reader = Reader::new(DIALECTS[usize::from(*dialect) % DIALECTS.len()], Before::default());
+    let dialect = DIALECTS[usize::from(*dialect) % DIALECTS.len()];
+    let mut retelling = Retelling::new(Language::Dialect(dialect));
+    for line in stdout.split(|byte| *byte == b'\n') {
+        retelling.line(line);
+    }
+    retelling.end();
+    let mut reader = Reader::new(dialect, Before::default());
     for (number, piece) in stdout.chunks(usize::from(*size) + 1).enumerate() {
         reader.feed(piece);
         if number == 200 {

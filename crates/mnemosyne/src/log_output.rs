@@ -1,11 +1,12 @@
-//! What agents wrote, on its way to stdout: as text, with the item's name before each line, as JSON, or raw.
+//! What agents wrote, on its way to stdout: as text, with the item's name before each line, as JSON, or raw. As text, what
+//! agents print in a language of theirs is retold.
 //!
 //! Where something was not kept there is a mark, in the place where it would have stood. Lines are bounded: a longer
 //! one comes in several pieces.
 
 use std::collections::VecDeque;
 
-use mnemosyne_agents::escape_control;
+use mnemosyne_agents::{Language, Retelling, acp, escape_control};
 use mnemosyne_control::{Output, OutputStream};
 use mnemosyne_core::id::ItemId;
 use mnemosyne_core::text::counted;
@@ -63,6 +64,8 @@ pub(crate) struct Shown {
     offset: u64,
     /// Bytes before `offset` that are not shown yet: an incomplete line or character.
     begun: Vec<u8>,
+    /// Retells it, where it is in a language and shown as text.
+    retelling: Option<Retelling>,
     /// The last lines, as long as there may be more of which only the last are wanted.
     latest: Option<Latest>,
     /// Nothing will be added any more.
@@ -78,9 +81,11 @@ struct Latest {
 
 impl Shown {
     /// Nothing shown so far. `tail`: only so many of the lines that are there.
-    pub(crate) fn new(source: Source, form: Form, tail: Option<usize>) -> Self {
+    pub(crate) fn new(source: Source, form: Form, tail: Option<usize>, language: Option<Language>) -> Self {
+        let as_text = matches!(form, Form::Text | Form::Named(_)) && source.stream == OutputStream::Stdout;
+        let retelling = language.filter(|_| as_text).map(Retelling::new);
         let latest = tail.map(|count| Latest { count, pieces: VecDeque::new() });
-        Self { source, form, offset: 0, begun: Vec::new(), latest, ended: false }
+        Self { source, form, offset: 0, begun: Vec::new(), retelling, latest, ended: false }
     }
 
     pub(crate) fn source(&self) -> &Source {
@@ -127,6 +132,10 @@ impl Shown {
     /// Shows what is complete.
     fn cut(&mut self, printer: &mut Printer) {
         let in_lines = self.latest.is_some() || matches!(self.form, Form::Named(_) | Form::Json);
+        let (in_lines, line_bytes_max) = match self.retelling {
+            Some(_) => (true, acp::LINE_BYTES_MAX),
+            None => (in_lines, LINE_BYTES_MAX),
+        };
         if !in_lines {
             let whole = if self.form == Form::Raw { self.begun.len() } else { whole_characters(&self.begun) };
             let rest = self.begun.split_off(whole);
@@ -137,13 +146,13 @@ impl Shown {
         let mut offset = self.offset - begun.len() as u64;
         let mut rest = begun.as_slice();
         loop {
-            let end = rest.iter().take(LINE_BYTES_MAX).position(|byte| *byte == b'\n');
+            let end = rest.iter().take(line_bytes_max).position(|byte| *byte == b'\n');
             let (length, whole) = match end {
                 Some(end) => (end, true),
-                None if rest.len() > LINE_BYTES_MAX => (whole_characters(&rest[..LINE_BYTES_MAX]), false),
+                None if rest.len() > line_bytes_max => (whole_characters(&rest[..line_bytes_max]), false),
                 None => break,
             };
-            self.put(Piece::Line { offset, bytes: rest[..length].to_vec(), whole }, printer);
+            self.put_line(offset, rest[..length].to_vec(), whole, printer);
             let taken = length + usize::from(whole);
             offset += taken as u64;
             rest = &rest[taken..];
@@ -156,7 +165,21 @@ impl Shown {
         let bytes = std::mem::take(&mut self.begun);
         if !bytes.is_empty() {
             let offset = self.offset - bytes.len() as u64;
-            self.put(Piece::Line { offset, bytes, whole: false }, printer);
+            self.put_line(offset, bytes, false, printer);
+        }
+        let rest = self.retelling.as_mut().map(Retelling::end);
+        for bytes in rest.into_iter().flatten() {
+            self.put(Piece::Line { offset: self.offset, bytes, whole: true }, printer);
+        }
+    }
+
+    /// Shows a line, or what it tells.
+    fn put_line(&mut self, offset: u64, bytes: Vec<u8>, whole: bool, printer: &mut Printer) {
+        let Some(retelling) = &mut self.retelling else {
+            return self.put(Piece::Line { offset, bytes, whole }, printer);
+        };
+        for bytes in retelling.line(&bytes) {
+            self.put(Piece::Line { offset, bytes, whole: true }, printer);
         }
     }
 
@@ -300,7 +323,7 @@ mod tests {
             attempt: 1,
             stream: OutputStream::Stdout,
         };
-        let mut shown = Shown::new(source, Form::Text, Some(2));
+        let mut shown = Shown::new(source, Form::Text, Some(2), None);
         let long = "€".repeat(LINE_BYTES_MAX / 3 + 1);
         let bytes = format!("first\nsecond\n{long}\nlast").into_bytes();
         let next_offset = bytes.len() as u64;

@@ -5,6 +5,7 @@ use super::lines::{Line, Lines};
 use super::permission::{Decision, PermissionPolicy};
 use super::request::CANCEL;
 use super::wire::Message;
+use crate::retell::{Language, Retelling};
 
 /// Lines of an agent between these are those of a later node.
 const NEXT_NODE: &[u8] = b"next node";
@@ -26,6 +27,7 @@ pub fn hear_anything(bytes: &[u8]) {
     };
     let mut conversation = Conversation::new(opening());
     let (mut said, mut heard): (Vec<String>, Vec<Option<Vec<u8>>>) = (Vec::new(), Vec::new());
+    let mut retelling = Retelling::new(Language::Acp);
     let mut lines = Lines::default();
     let mut text = bytes.to_vec();
     text.push(b'\n');
@@ -34,6 +36,8 @@ pub fn hear_anything(bytes: &[u8]) {
             Line::Whole(line) => Some(line),
             Line::TooLong => None,
         };
+        // Whoever watches sees it in other words.
+        retelling.line(line.as_deref().unwrap_or_default());
         if line.as_deref() == Some(NEXT_NODE) {
             conversation = Conversation::new(opening());
             said.iter().for_each(|line| conversation.recall(line.as_bytes()));

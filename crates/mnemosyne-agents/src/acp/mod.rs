@@ -23,6 +23,7 @@ mod failure;
 mod lines;
 pub mod permission;
 pub mod request;
+mod told;
 mod turn;
 mod update;
 mod wire;
@@ -36,6 +37,8 @@ pub mod fuzzing;
 pub use budget::Budget;
 pub use conversation::{Act, Conversation, Opening, Resume};
 pub use converse::{Talk, converse, recollect};
+pub(crate) use told::told;
+
 pub use permission::{Decision, PermissionDesk, PermissionPolicy, PermissionRequest};
 
 /// Longest line of an agent that is read; a longer one is passed over and counted.

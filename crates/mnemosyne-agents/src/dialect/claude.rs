@@ -22,6 +22,7 @@ use super::text;
 use super::trouble::{Trouble, of_status, verdict_of_words};
 use super::wait::{WAIT_MAX, wait_in};
 use crate::conclusion::{Conclusion, Verdict};
+use crate::retell::Told;
 
 /// Names of tools that are kept of those that were denied.
 const DENIALS_MAX: usize = 32;
@@ -283,6 +284,41 @@ fn of_call_error(error: &str) -> Option<Trouble> {
         "overloaded" | "server_error" => Some(Trouble::Overloaded),
         _ => None,
     }
+}
+
+/// What an event tells whoever watches.
+pub(super) fn told(event: &Value) -> Option<Vec<Told>> {
+    let blocks = event.list("message.content").iter();
+    Some(match (event.word("type"), event.word("subtype")) {
+        ("assistant", _) => {
+            let is_helper = event.text("parent_tool_use_id").is_some();
+            blocks.filter_map(|block| of_block(block, is_helper)).collect()
+        }
+        ("user", _) => {
+            let failed = blocks.filter(|block| block.is("is_error"));
+            failed.map(|block| Told::error(block.text("content").unwrap_or("a tool failed"))).collect()
+        }
+        ("system", "api_retry") => vec![Told::note("repeats", event.word("error"))],
+        ("rate_limit_event", _) if event.word("rate_limit_info.status") == "rejected" => {
+            vec![Told::error("the limit of the account is reached")]
+        }
+        ("system" | "rate_limit_event" | "stream_event", _) => Vec::new(),
+        ("result", _) => {
+            let result = Outcome::read(event);
+            vec![if result.is_error { Told::error(&result.complaint()) } else { Told::answer(&result.said) }]
+        }
+        _ => return None,
+    })
+}
+
+fn of_block(block: &Value, is_helper: bool) -> Option<Told> {
+    Some(match block.word("type") {
+        "text" if is_helper => Told::note("helper", block.word("text")),
+        "text" => Told::said(block.word("text")),
+        "thinking" => Told::thought(block.word("thinking")),
+        "tool_use" => Told::uses(block.word("name"), block.at("input").unwrap_or(&Value::Null)),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

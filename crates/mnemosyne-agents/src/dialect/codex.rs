@@ -14,6 +14,7 @@ use super::sums::since;
 use super::text;
 use super::trouble::verdict_of_words;
 use crate::conclusion::{Conclusion, Verdict};
+use crate::retell::Told;
 
 /// Commands that are kept of those that were declined.
 const DENIALS_MAX: usize = 32;
@@ -147,6 +148,43 @@ fn usage(usage: &Value) -> ModelUsage {
         cache_write_tokens: written,
         ..ModelUsage::default()
     }
+}
+
+/// What an event tells whoever watches.
+pub(super) fn told(event: &Value) -> Option<Vec<Told>> {
+    Some(match event.word("type") {
+        "item.completed" => of_item(event.at("item")?)?,
+        "error" => vec![Told::error(event.word("message"))],
+        "turn.failed" => vec![Told::error(event.word("error.message"))],
+        "thread.started" | "turn.started" | "turn.completed" | "item.started" | "item.updated" => Vec::new(),
+        _ => return None,
+    })
+}
+
+fn of_item(item: &Value) -> Option<Vec<Told>> {
+    let given = |path| item.at(path).unwrap_or(&Value::Null);
+    let used = match item.word("type") {
+        "agent_message" => return Some(vec![Told::said(item.word("text"))]),
+        "reasoning" => return Some(vec![Told::thought(item.word("text"))]),
+        "error" => return Some(vec![Told::error(item.word("message"))]),
+        "todo_list" => return Some(Vec::new()),
+        "command_execution" => Told::uses("command", given("command")),
+        "file_change" => {
+            let paths: Vec<&str> =
+                item.list("changes").iter().filter_map(|change| change.text("path")).collect();
+            Told::uses("file_change", &paths.join(", ").into())
+        }
+        "web_search" => Told::uses("web_search", given("query")),
+        "mcp_tool_call" | "collab_tool_call" => Told::uses(item.word("tool"), given("arguments")),
+        _ => return None,
+    };
+    let failed = match (item.word("status"), item.count("exit_code")) {
+        ("declined", _) => Some("it was not allowed".to_owned()),
+        (_, code) if code > 0 => Some(format!("exit code {code}")),
+        ("failed", _) => Some("it failed".to_owned()),
+        _ => None,
+    };
+    Some(std::iter::once(used).chain(failed.map(|how| Told::error(&how))).collect())
 }
 
 #[cfg(test)]

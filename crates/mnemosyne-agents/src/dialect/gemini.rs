@@ -13,6 +13,7 @@ use super::text;
 use super::trouble::verdict_of_words;
 use crate::attempt::exit_record::LeaderStatus;
 use crate::conclusion::{Conclusion, Verdict};
+use crate::retell::Told;
 
 /// Tools whose calls have not been answered yet that are remembered.
 const CALLED_MAX: usize = 64;
@@ -209,6 +210,23 @@ fn usage_of_model(stats: &Value) -> ModelUsage {
     };
     used.turns = u32::try_from(stats.count("api.totalRequests")).unwrap_or(u32::MAX);
     used
+}
+
+/// What an event tells whoever watches.
+pub(super) fn told(event: &Value) -> Option<Vec<Told>> {
+    let failed = event.word("status") == "error";
+    Some(match event.word("type") {
+        "message" if event.word("role") == "assistant" => {
+            let said = Told::said(event.word("content"));
+            vec![if event.is("delta") { said.piece() } else { said }]
+        }
+        "tool_use" => vec![Told::uses(event.word("tool_name"), event.at("parameters").unwrap_or(&Value::Null))],
+        "error" if event.word("severity") == "warning" => vec![Told::note("warning", event.word("message"))],
+        "error" => vec![Told::error(event.word("message"))],
+        "result" | "tool_result" if failed => vec![Told::error(event.word("error.message"))],
+        "init" | "message" | "tool_result" | "result" => Vec::new(),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

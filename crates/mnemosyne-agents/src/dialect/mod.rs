@@ -32,5 +32,22 @@ mod wait;
 pub use folder::{Concluded, conclude};
 pub use reader::{Before, End, Reader};
 
+use mnemosyne_core::config::elements::Dialect;
+use serde_json::Value;
+
+use crate::retell::Told;
+
+/// What a line of a dialect tells whoever watches; none when it is not one of its events.
+pub(crate) fn told(dialect: Dialect, line: &[u8]) -> Option<Vec<Told>> {
+    let read: fn(&Value) -> Option<Vec<Told>> = match dialect {
+        Dialect::Plain => return None,
+        Dialect::ClaudeCode => claude::told,
+        Dialect::Codex => codex::told,
+        Dialect::Gemini => gemini::told,
+        Dialect::Opencode => opencode::told,
+    };
+    read(&serde_json::from_slice(line).ok()?)
+}
+
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ use super::text;
 use super::trouble::{Trouble, of_status, of_words};
 use super::wait::{seconds, wait_in};
 use crate::conclusion::{Conclusion, Verdict};
+use crate::retell::Told;
 
 /// Names of tools that are kept of those that were denied.
 const DENIALS_MAX: usize = 32;
@@ -171,6 +172,22 @@ fn wait_of(error: &Value, said: &str) -> Option<Duration> {
 fn rejected(line: &str) -> Option<&str> {
     let (_, asked) = line.split_once("permission requested: ")?;
     asked.contains("auto-rejecting").then(|| asked.split([' ', ';']).next().unwrap_or_default())
+}
+
+/// What an event tells whoever watches.
+pub(super) fn told(event: &Value) -> Option<Vec<Told>> {
+    Some(match event.word("type") {
+        "text" => vec![Told::said(event.word("part.text"))],
+        "reasoning" => vec![Told::thought(event.word("part.text"))],
+        "tool_use" => {
+            let input = event.at("part.state.input").unwrap_or(&Value::Null);
+            let error = event.text("part.state.error").map(Told::error);
+            std::iter::once(Told::uses(event.word("part.tool"), input)).chain(error).collect()
+        }
+        "error" => vec![Told::error(&event.at("error").map(read_error)?.1)],
+        "step_start" | "step_finish" => Vec::new(),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

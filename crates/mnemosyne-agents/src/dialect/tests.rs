@@ -8,6 +8,7 @@ use super::text::ANSWER_BYTES_MAX;
 use super::{Before, End, Reader};
 use crate::attempt::exit_record::LeaderStatus;
 use crate::conclusion::{Conclusion, Verdict};
+use crate::retell::{Language, shown};
 
 const DIALECTS: [Dialect; 5] =
     [Dialect::Plain, Dialect::ClaudeCode, Dialect::Codex, Dialect::Gemini, Dialect::Opencode];
@@ -106,6 +107,7 @@ proptest! {
         for dialect in DIALECTS {
             let end = End { status, stderr: b"", at_ms: NOW_MS };
             let pieces: Vec<&[u8]> = stdout.as_bytes().chunks(97).collect();
+            let _ = shown(Language::Dialect(dialect), &stdout);
             assert_bounded(&read(dialect, &pieces, gap_after, &end));
         }
     }

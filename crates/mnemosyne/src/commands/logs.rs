@@ -5,8 +5,10 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use clap::Args;
+use mnemosyne_agents::Language;
 use mnemosyne_control::{Handle, OutputQuery, OutputStream};
 use mnemosyne_core::command::Target;
+use mnemosyne_core::config::elements::{AgentKind, Dialect};
 use mnemosyne_core::id::ItemId;
 use mnemosyne_core::view::ItemView;
 
@@ -45,9 +47,18 @@ pub(crate) struct Logs {
     /// Only standard error
     #[arg(long)]
     stderr: bool,
-    /// As it was written, control characters included; not to a terminal
+    /// As it was written: agents' lines of JSON are not retold, control characters not escaped; not to a terminal
     #[arg(long)]
     raw: bool,
+}
+
+/// How a look shows what it finds.
+#[derive(Clone, Copy)]
+struct Look<'a> {
+    around: &'a Surroundings,
+    form: Form,
+    /// It is about one item alone.
+    is_alone: bool,
 }
 
 /// The output of one item as far as it has been shown.
@@ -110,7 +121,11 @@ impl Logs {
         let (items, form, is_over) = match target {
             Target::Item(item) => {
                 let form = if self.raw { Form::Raw } else { Form::Text };
-                (vec![handle.item(item).await?.item], form, true)
+                let mut detail = handle.item(item).await?;
+                if let Some(shown) = detail.history.iter().find(|one| Some(one.attempt) == self.attempt) {
+                    detail.item.agent.clone_from(&shown.agent);
+                }
+                (vec![detail.item], form, true)
             }
             Target::Run(run) => {
                 let is_over = handle.run(run).await?.result.is_some();
@@ -120,10 +135,10 @@ impl Logs {
             }
         };
         let form = if around.json { Form::Json } else { form };
-        let is_alone = matches!(target, Target::Item(_));
+        let look = Look { around, form, is_alone: matches!(target, Target::Item(_)) };
         let mut is_over = is_over;
         for item in &items {
-            is_over &= self.item(handle, item, (form, is_alone), (&mut *followed, &mut *printer)).await?;
+            is_over &= self.item(handle, item, look, (&mut *followed, &mut *printer)).await?;
         }
         Ok(if is_over || !self.follow { None } else { Some(items.len()) })
     }
@@ -133,15 +148,16 @@ impl Logs {
         &self,
         handle: &Handle,
         item: &ItemView,
-        (form, is_alone): (Form, bool),
+        look: Look<'_>,
         (followed, printer): (&mut BTreeMap<ItemId, Followed>, &mut Printer),
     ) -> Result<bool, Failure> {
+        let is_alone = look.is_alone;
         let wanted = self.attempt.unwrap_or(item.attempts);
         if let std::collections::btree_map::Entry::Vacant(e) = followed.entry(item.id) {
             if wanted == 0 || wanted > item.attempts {
                 return self.nothing_yet(item, is_alone);
             }
-            e.insert(self.begin(item, wanted, form));
+            e.insert(self.begin(item, wanted, look));
         }
         let Some(of_item) = followed.get_mut(&item.id) else { return Ok(true) };
         loop {
@@ -161,16 +177,17 @@ impl Logs {
                 return Ok(ended && (is_alone || self.attempt.is_some() || item.state.is_terminal()));
             }
             // In a run that is followed, later attempts are shown behind the earlier ones.
-            *of_item = self.begin(item, of_item.attempt + 1, form);
+            *of_item = self.begin(item, of_item.attempt + 1, look);
         }
     }
 
-    fn begin(&self, item: &ItemView, attempt: u32, form: Form) -> Followed {
+    fn begin(&self, item: &ItemView, attempt: u32, look: Look<'_>) -> Followed {
+        let language = language_of(item, look.around);
         let streams: &[OutputStream] =
             if self.stderr { &[OutputStream::Stderr] } else { &[OutputStream::Stdout, OutputStream::Stderr] };
         let stream = |stream: &OutputStream| {
             let source = Source { item: item.id, name: item.name.clone(), attempt, stream: *stream };
-            Shown::new(source, form, self.tail)
+            Shown::new(source, look.form, self.tail, language)
         };
         Followed { attempt, streams: streams.iter().map(stream).collect() }
     }
@@ -206,5 +223,16 @@ impl Logs {
             }
         }
         Ok(())
+    }
+}
+
+/// The language of what the agent of an item prints, as it is configured now; none of plain text.
+fn language_of(item: &ItemView, around: &Surroundings) -> Option<Language> {
+    let agent = around.config.settings.agents.get(item.agent.as_deref()?)?;
+    match (agent.kind, agent.dialect) {
+        (AgentKind::Acp, _) => Some(Language::Acp),
+        (AgentKind::Cli, Dialect::Plain) => None,
+        (AgentKind::Cli, dialect) => Some(Language::Dialect(dialect)),
+        _ => None,
     }
 }

@@ -144,3 +144,11 @@ fn keys_that_do_not_fit_the_kind_are_refused() {
     );
     scene.line("config check").exits(2).says("the protocol takes up sessions itself");
 }
+
+#[test]
+fn logs_retell_a_turn() {
+    let scene = scene("", &["say:let me ", "say:see", "tool:ls", "say:done"]);
+    scene.line("run plan.yaml").exits(0);
+    let logs = scene.run(["logs", &scene.id("a")]).exits(0).stdout;
+    assert_eq!(logs, "let me see\n[uses] ls\ndone\n");
+}

@@ -290,3 +290,25 @@ fn a_definition_is_tried_and_what_was_understood_is_said() {
     );
     assert!(scene.line("agent test nobody").exits(2).stderr.contains("nobody"));
 }
+
+#[test]
+fn logs_retell_what_an_agent_prints_and_have_it_as_it_was() {
+    let scene = Scene::new();
+    let lines = steps(["says:claude-code:begin:s-1", "says:claude-code:work:msg-1", "stdout:a warning"]);
+    let done = "says:claude-code:done:It is done.".to_owned();
+    define(&scene, "claude-code", &lines.into_iter().chain([done]).collect::<Vec<_>>(), &[]);
+    scene.run_plan(&asks("")).exits(0);
+    let id = scene.id("a");
+    let told = "[uses] Bash: ls\na warning\nIt is done.\n";
+    assert_eq!(scene.run(["logs", &id]).exits(0).stdout, told);
+    assert_eq!(scene.run(["logs", &id, "--attempt", "1", "-f"]).exits(0).stdout, told);
+    assert_eq!(scene.run(["logs", &id, "--tail", "2"]).exits(0).stdout, "a warning\nIt is done.\n");
+    let raw = scene.run(["logs", &id, "--raw"]).exits(0).stdout;
+    assert_eq!(
+        (raw.lines().count(), raw.lines().next().map(|line| line.starts_with("{\"type\""))),
+        (4, Some(true))
+    );
+    let json = scene.run(["logs", &id, "--json"]).exits(0).stdout;
+    let texts = json.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["text"].clone());
+    assert_eq!(texts.map(|line| text(&line) + "\n").collect::<String>(), raw, "data is as it was printed");
+}

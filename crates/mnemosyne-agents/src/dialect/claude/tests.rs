@@ -7,6 +7,7 @@ use mnemosyne_core::config::elements::Dialect;
 use crate::attempt::exit_record::LeaderStatus::{self, Exited, Signalled};
 use crate::conclusion::{Conclusion, Verdict};
 use crate::dialect::tests::{NOW_MS, concluded};
+use crate::retell::{Language, shown};
 
 const ID: &str = "7d5b1f0e-1c5e-4f5c-9a3e-0d2c8c1f5a10";
 const INIT: &str = r#"{"type":"system","subtype":"init","cwd":"/w","session_id":"7d5b1f0e-1c5e-4f5c-9a3e-0d2c8c1f5a10","tools":["Bash","Read"],"mcp_servers":[],"model":"claude-sonnet-4-5","permissionMode":"default","apiKeySource":"ANTHROPIC_API_KEY","uuid":"u1"}"#;
@@ -215,4 +216,37 @@ fn a_helper_counts_and_does_not_speak_for_it() {
     assert_eq!((stopped.usage.turns, stopped.usage.input_tokens), (3, 4 + 2 * 6));
     let stopped = end(&[INIT, SAYS, &helper], Signalled(9), "");
     assert_eq!(stopped.answer.as_deref(), Some("There are two files."));
+}
+
+#[test]
+fn its_events_are_retold() {
+    let helper = SAYS.replace("\"parent_tool_use_id\":null", "\"parent_tool_use_id\":\"toolu_1\"");
+    let thinks = SAYS.replace(
+        r#"{"type":"text","text":"There are two files."}"#,
+        r#"{"type":"thinking","thinking":"hm\nso"}"#,
+    );
+    let failed = r#"{"type":"user","message":{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","is_error":true,"content":"no such file"}]}}"#;
+    let retry =
+        r#"{"type":"system","subtype":"api_retry","attempt":1,"error_status":429,"error":"rate_limit"}"#;
+    let done = result(r#""subtype":"success","is_error":false,"result":"There are two files.""#);
+    let lines = [INIT, &thinks, CALLS_TOOL, failed, &helper, retry, SAYS, &done].join("\n");
+    assert_eq!(
+        shown(Language::Dialect(Dialect::ClaudeCode), &lines),
+        [
+            "[thinks] hm",
+            "[thinks] so",
+            "[uses] Bash: ls",
+            "[error] no such file",
+            "[helper] There are two files.",
+            "[repeats] rate_limit",
+            "There are two files.",
+        ]
+    );
+    let turns = result(
+        r#""subtype":"error_max_turns","is_error":true,"errors":["Reached maximum number of turns (1)"]"#,
+    );
+    assert_eq!(
+        shown(Language::Dialect(Dialect::ClaudeCode), &turns),
+        ["[error] Reached maximum number of turns (1)"]
+    );
 }

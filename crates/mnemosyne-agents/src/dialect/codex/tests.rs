@@ -9,6 +9,7 @@ use crate::attempt::exit_record::LeaderStatus::{self, Exited, Signalled};
 use crate::conclusion::{Conclusion, Verdict};
 use crate::dialect::tests::concluded;
 use crate::dialect::{Before, End, Reader};
+use crate::retell::{Language, shown};
 
 const ID: &str = "0199a213-81c0-7800-8aa1-bbab2a035a53";
 const STARTED: &str = r#"{"type":"thread.started","thread_id":"0199a213-81c0-7800-8aa1-bbab2a035a53"}
@@ -139,5 +140,31 @@ fn a_declined_command_is_a_denial() {
     assert_eq!(
         (conclusion.verdict, conclusion.denials),
         (Verdict::Denied, vec!["command_execution".to_owned()])
+    );
+}
+
+#[test]
+fn its_events_are_retold() {
+    let thinks = r#"{"type":"item.completed","item":{"id":"item_0","type":"reasoning","text":"**Looking**"}}"#;
+    let declined = r#"{"type":"item.completed","item":{"id":"item_4","type":"command_execution","command":"rm -r x","status":"declined"}}
+{"type":"item.completed","item":{"id":"item_5","type":"file_change","changes":[{"path":"a","kind":"add"},{"path":"b","kind":"update"}],"status":"completed"}}
+{"type":"item.completed","item":{"id":"item_6","type":"mcp_tool_call","server":"s","tool":"find","arguments":{"q":1},"status":"failed"}}"#;
+    let failed = r#"{"type":"error","message":"stream disconnected"}
+{"type":"turn.failed","error":{"message":"stream disconnected"}}"#;
+    let lines = [STARTED, thinks, WORKED, declined, COMPLETED, failed].join("\n");
+    assert_eq!(
+        shown(Language::Dialect(Dialect::Codex), &lines),
+        [
+            "[thinks] **Looking**",
+            "[uses] command: bash -lc ls",
+            "I look around.",
+            "There is one file.",
+            "[uses] command: rm -r x",
+            "[error] it was not allowed",
+            "[uses] file_change: a, b",
+            r#"[uses] find: {"q":1}"#,
+            "[error] it failed",
+            "[error] stream disconnected",
+        ]
     );
 }

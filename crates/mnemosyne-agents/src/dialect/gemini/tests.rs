@@ -7,6 +7,7 @@ use mnemosyne_core::config::elements::Dialect;
 use crate::attempt::exit_record::LeaderStatus::{self, Exited, Signalled};
 use crate::conclusion::{Conclusion, Verdict};
 use crate::dialect::tests::concluded;
+use crate::retell::{Language, shown};
 
 const ID: &str = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
 const INIT: &str = r#"{"type":"init","timestamp":"2026-09-20T10:00:00.000Z","session_id":"3f2504e0-4f89-41d3-9a0c-0305e82c3301","model":"gemini-3-pro"}
@@ -121,4 +122,18 @@ fn a_warning_is_no_error_and_without_a_result_it_is_not_done() {
     let warning = r#"{"type":"error","timestamp":"t","severity":"warning","message":"Loop detected, stopping execution"}"#;
     assert_eq!(end(&[INIT, WORKED, warning, RESULT], Exited(0), "").verdict, Verdict::Done);
     assert_eq!(end(&[INIT, WORKED, warning], Exited(0), "").verdict, Verdict::Failed);
+}
+
+#[test]
+fn its_events_are_retold() {
+    let failed = WORKED.replace(
+        r#""status":"success","output":"a""#,
+        r#""status":"error","error":{"message":"denied by policy"}"#,
+    );
+    let warning = r#"{"type":"error","severity":"warning","message":"Loop detected"}"#;
+    assert_eq!(
+        shown(Language::Dialect(Dialect::Gemini), &[INIT, WORKED, warning, RESULT].join("\n")),
+        ["I look.", "[uses] run_shell_command: ls", "There is one file.", "[warning] Loop detected",]
+    );
+    assert_eq!(shown(Language::Dialect(Dialect::Gemini), &failed)[2], "[error] denied by policy");
 }

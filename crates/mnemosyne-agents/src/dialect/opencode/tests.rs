@@ -7,6 +7,7 @@ use mnemosyne_core::config::elements::Dialect;
 use crate::attempt::exit_record::LeaderStatus::{self, Exited, Signalled};
 use crate::conclusion::{Conclusion, Verdict};
 use crate::dialect::tests::concluded;
+use crate::retell::{Language, shown};
 
 const ID: &str = "ses_494719016ffe85dkDMj0FPRbHK";
 const FIRST: &str = r#"{"type":"step_start","timestamp":1767036059338,"sessionID":"ses_494719016ffe85dkDMj0FPRbHK","part":{"id":"prt_1","sessionID":"ses_494719016ffe85dkDMj0FPRbHK","messageID":"msg_1","type":"step-start","snapshot":"71db"}}
@@ -124,4 +125,19 @@ fn before_a_step_begins_standard_error_says_why_it_did_not() {
     let config = end(&[], Exited(1), "Error: You must provide a message or a command\n");
     assert_eq!(config.verdict, Verdict::Failed);
     assert!(config.message.ends_with("You must provide a message or a command"), "{}", config.message);
+}
+
+#[test]
+fn its_events_are_retold() {
+    let rejected = FIRST
+        .replace(r#""status":"completed","#, r#""status":"error","error":"The user rejected permission","#);
+    let failed = error("APIError", r#""message":"Overloaded","statusCode":529"#);
+    assert_eq!(
+        shown(Language::Dialect(Dialect::Opencode), &[FIRST, SECOND, &failed].join("\n")),
+        ["I look.", "[uses] bash: ls", "There is one file.", "[error] Overloaded",]
+    );
+    assert_eq!(
+        shown(Language::Dialect(Dialect::Opencode), &rejected)[2],
+        "[error] The user rejected permission"
+    );
 }
