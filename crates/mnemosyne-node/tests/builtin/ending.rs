@@ -1,17 +1,21 @@
 //! What becomes of agents that are stopped, and when the node ends.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use mnemosyne_control::{Answer, Request};
 use mnemosyne_core::command::Target;
-use mnemosyne_core::id::FencingToken;
+use mnemosyne_core::id::{FencingToken, RunId};
+use mnemosyne_core::inbox::Decision;
 use mnemosyne_core::work::attempt::{Cause, Fault, Outcome, StopCause};
 use mnemosyne_core::work::report::ModelUsage;
 use mnemosyne_core::work::state::ItemState;
 use mnemosyne_node::embed::Embedding;
-use mnemosyne_node::{BuiltinAnswer, BuiltinAttempt, BuiltinError};
+use mnemosyne_node::{BuiltinAnswer, BuiltinAttempt, BuiltinError, Verdict};
 use tokio::sync::mpsc;
 
-use super::scene::{node, outcomes, submit, wait, wait_state};
+use super::scene::{in_time, node, outcomes, submit, wait, wait_state};
 
 /// Says when it is dropped, and what was said before.
 struct Guard(mpsc::UnboundedSender<&'static str>);
@@ -24,9 +28,9 @@ impl Drop for Guard {
 
 async fn heard(said: &mut mpsc::UnboundedReceiver<&'static str>, count: usize) -> Vec<&'static str> {
     let mut heard = Vec::new();
-    said.recv_many(&mut heard, count).await;
     while heard.len() < count {
-        heard.push(said.recv().await.expect("somebody says something"));
+        let next = in_time(said.recv()).await;
+        heard.push(next.flatten().unwrap_or_else(|| panic!("nothing is said after {heard:?}")));
     }
     heard
 }
@@ -150,25 +154,39 @@ async fn what_the_end_of_a_node_cut_short_is_repeated_under_the_same_key() {
     second.close().await.expect("it closes");
 }
 
+/// What a node leaves in `copied` that is killed while its closure works: the run, and the folder of the attempt.
+async fn leave_as_if_killed(dir: &Path, copied: &Path) -> (RunId, PathBuf) {
+    let first = node(dir, |_| std::future::pending()).await;
+    let run = submit(&first, "  a: { prompt: x }").await;
+    let detail = wait_state(&first, run, ItemState::Running).await;
+    copy_folder(&dir.join("data"), copied);
+    first.close().await.expect("it closes");
+    let token = detail.history[0].token;
+    (run, copied.join("data/attempts").join(format!("{}-{token}", run.item(0))))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_not_recorded_before_a_node_died_is_repeated_and_spends_no_attempt() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let copied = dir.path().join("copied");
+    let (run, _) = leave_as_if_killed(dir.path(), &copied).await;
+    let second = node(&copied, |_| async { Ok("done".into()) }).await;
+    let detail = wait(&second, run, |detail| detail.item.state.is_terminal()).await;
+    assert_eq!(outcomes(&detail), [Outcome::Requeued(Cause::Interrupted), Outcome::Succeeded]);
+    second.close().await.expect("it closes");
+}
+
 /// A node that dies leaves the record of what was done; one that was told of it in vain goes by that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_recorded_before_a_node_died_is_not_repeated() {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let data = dir.path().join("data");
-    let (copied, copy) = (dir.path().join("copied"), data.clone());
-    let first = node(dir.path(), |_| std::future::pending()).await;
-    let run = submit(&first, "  a: { prompt: x }").await;
-    let detail = wait_state(&first, run, ItemState::Running).await;
-    // As a node leaves it that is killed between the end of the closure and its report.
-    copy_folder(&copy, &copied);
-    let token = detail.history[0].token;
-    first.close().await.expect("it closes");
-    let folder = copied.join("data/attempts").join(format!("{}-{token}", run.item(0)));
-    std::fs::create_dir_all(copied.join("data")).expect("it can be made");
+    let copied = dir.path().join("copied");
+    // Killed between the end of the closure and its report.
+    let (run, folder) = leave_as_if_killed(dir.path(), &copied).await;
     let record = r#"{"done":{"words":"done before","outputs":null,"usage":{"model":null,"input_tokens":0,
         "output_tokens":0,"cache_read_tokens":0,"cache_write_tokens":0,"cost_microusd":null,"turns":0}}}"#;
     std::fs::write(folder.join("ended.json"), record).expect("the folder of the attempt is there");
-    let second = node(&copied, |_| async { panic!("it is not called again") }).await;
+    let second = node(&copied, |_| async { Err(BuiltinError::refused("it is not called again")) }).await;
     let detail = wait(&second, run, |detail| detail.item.state.is_terminal()).await;
     assert_eq!(outcomes(&detail), [Outcome::Succeeded]);
     let outputs = second.outputs(run, "a").await.expect("a is there");
@@ -177,7 +195,7 @@ async fn what_was_recorded_before_a_node_died_is_not_repeated() {
 }
 
 /// Copies the data directory to `to/data`, but for what belongs to the process that holds it.
-fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+fn copy_folder(from: &Path, to: &Path) {
     let to = to.join(from.file_name().expect("it has a name"));
     std::fs::create_dir_all(&to).expect("it can be made");
     for entry in std::fs::read_dir(from).expect("it can be read") {
@@ -198,4 +216,84 @@ async fn a_node_that_was_forgotten_leaves_its_folder_to_nobody() {
     let next = Embedding::new(dir.path().join("data")).start().await;
     let refusal = next.err().expect("what goes on of the first one still writes there").to_string();
     assert!(refusal.contains("another process") || refusal.contains("in use"), "{refusal}");
+}
+
+async fn wait_folder(folder: &Path) {
+    let there = in_time(async {
+        while !folder.is_dir() {
+            tokio::task::yield_now().await;
+        }
+    });
+    there.await.unwrap_or_else(|| panic!("{} does not come", folder.display()));
+}
+
+/// What takes time before the closure is called is none of its silence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_time_that_it_takes_to_prepare_is_no_silence() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let ready = Arc::new(tokio::sync::Notify::new());
+    let released = Arc::clone(&ready);
+    let node = node(dir.path(), move |attempt: BuiltinAttempt| {
+        let released = Arc::clone(&released);
+        async move {
+            match &*attempt.name {
+                "first" => released.notified().await,
+                // It works for a moment, so that there is a moment in which it can be found silent.
+                _ => tokio::task::yield_now().await,
+            }
+            Ok("done".into())
+        }
+    })
+    .await;
+    let items = "  last: { prompt: x, needs: first, timeouts: { idle: 200ms } }\n  first: { prompt: x }";
+    let run = submit(&node, items).await;
+    wait_state(&node, run, ItemState::Pending).await;
+    // The item's folder cannot be made for a while, and is tried again.
+    let of_run = dir.path().join("data/items").join(run.to_string());
+    wait_folder(&of_run).await;
+    let folder = of_run.join("last");
+    std::fs::write(&folder, "in the way").expect("the folder of the run is there");
+    ready.notify_one();
+    let detail = wait(&node, run, |detail| !detail.history.is_empty()).await;
+    let attempt = dir.path().join(format!("data/attempts/{}-{}", run.item(0), detail.history[0].token));
+    wait_folder(&attempt).await;
+    // Time for the first try; if there was none yet, the story holds all the same.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    std::fs::remove_file(&folder).expect("it is ours");
+    let detail = wait(&node, run, |detail| detail.item.state.is_terminal()).await;
+    assert_eq!(outcomes(&detail), [Outcome::Succeeded]);
+    node.close().await.expect("it closes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_human_has_said_makes_it_another_piece_of_work() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let keys: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = Arc::clone(&keys);
+    let node = node(dir.path(), move |attempt: BuiltinAttempt| {
+        seen.lock().expect("no panic").push(attempt.idempotency_key.clone());
+        async move {
+            match attempt.number {
+                2 => Err(BuiltinError::new(Verdict::Budget, "my money is gone")),
+                1 | 3 => Err(BuiltinError::failed("once more, please")),
+                _ if attempt.prompt.contains("be brief") => Ok("done".into()),
+                _ => Err(BuiltinError::refused("nobody told me")),
+            }
+        }
+    })
+    .await;
+    let retry = "retry: { max_attempts: 5, initial_interval: 1ms }";
+    let run = submit(&node, &format!("  a: {{ prompt: x, {retry} }}")).await;
+    wait_state(&node, run, ItemState::Waiting).await;
+    let Ok(Answer::Questions(questions)) = node.handle().call(Request::Questions(10)).await else {
+        panic!("the node lives");
+    };
+    let words = Request::Decide(questions[0].id, Decision::Answer, "be brief".to_owned());
+    node.handle().call(words).await.expect("it is taken");
+    wait_state(&node, run, ItemState::Succeeded).await;
+    let keys = keys.lock().expect("no panic").clone();
+    let [first, second, third, fourth] = &keys[..] else { panic!("{keys:?}") };
+    assert_eq!((first, third), (second, fourth), "the same piece of work has the same key");
+    assert_ne!(first, third);
+    node.close().await.expect("it closes");
 }

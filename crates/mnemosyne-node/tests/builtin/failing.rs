@@ -99,3 +99,31 @@ async fn a_panic_spends_an_attempt_and_the_node_goes_on() {
     assert_eq!(outcomes(&detail), [Outcome::Failed(Fault::Agent); 2], "and not for ever");
     node.close().await.expect("it closes");
 }
+
+/// What panics while it is written down.
+struct Unprintable;
+
+impl std::fmt::Display for Unprintable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("planted in a line")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_that_panics_while_it_is_written_is_a_panic_like_any_other() {
+    quiet_about_planted_panics();
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let node = node(dir.path(), |attempt: BuiltinAttempt| async move {
+        if attempt.number == 1 {
+            attempt.log.line(Unprintable);
+        }
+        attempt.log.line("plain");
+        Ok("fine".into())
+    })
+    .await;
+    let run = submit(&node, "  a: { prompt: x }").await;
+    let detail = wait_state(&node, run, ItemState::Succeeded).await;
+    assert_eq!(outcomes(&detail), [Outcome::Failed(Fault::Agent), Outcome::Succeeded]);
+    assert_eq!(detail.history[0].message.as_deref(), Some("it panicked: planted in a line"));
+    node.close().await.expect("it closes");
+}

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Once;
+use std::time::Duration;
 
 use mnemosyne_core::id::RunId;
 use mnemosyne_core::view::ItemDetail;
@@ -9,6 +10,9 @@ use mnemosyne_core::work::attempt::Outcome;
 use mnemosyne_core::work::state::ItemState;
 use mnemosyne_node::embed::{EmbeddedNode, Embedding};
 use mnemosyne_node::{BuiltinAgent, BuiltinAnswer, BuiltinAttempt, BuiltinError};
+
+/// A limit that is only reached when something is wrong, also on a slow and noisy machine.
+const GENEROUS: Duration = Duration::from_secs(60);
 
 pub(crate) type Answered = Result<BuiltinAnswer, BuiltinError>;
 
@@ -34,14 +38,25 @@ pub(crate) async fn submit(node: &EmbeddedNode, items: &str) -> RunId {
 /// Waits until the first item is as wanted.
 pub(crate) async fn wait(node: &EmbeddedNode, run: RunId, wanted: impl Fn(&ItemDetail) -> bool) -> ItemDetail {
     let handle = node.handle();
-    loop {
-        let seq = handle.latest_event();
-        let detail = handle.item(run.item(0)).await.expect("there is such an item");
-        if wanted(&detail) {
-            return detail;
+    let waited = in_time(async {
+        loop {
+            let seq = handle.latest_event();
+            let detail = handle.item(run.item(0)).await.expect("there is such an item");
+            if wanted(&detail) {
+                return detail;
+            }
+            handle.wait_event(seq).await.expect("the node lives");
         }
-        handle.wait_event(seq).await.expect("the node lives");
+    });
+    match waited.await {
+        Some(detail) => detail,
+        None => panic!("waited in vain; it stands at {:?}", handle.item(run.item(0)).await),
     }
+}
+
+/// What comes of something, unless that takes longer than anything does with which all is well.
+pub(crate) async fn in_time<T>(wait: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(GENEROUS, wait).await.ok()
 }
 
 pub(crate) async fn wait_state(node: &EmbeddedNode, run: RunId, state: ItemState) -> ItemDetail {

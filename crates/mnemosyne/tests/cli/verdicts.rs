@@ -54,6 +54,20 @@ fn what_checks_leave_behind_changes_nothing() {
 }
 
 #[test]
+fn what_a_check_leaves_behind_that_was_cut_short_changes_nothing() {
+    let scene = Scene::new();
+    critic(&scene, &[APPROVE]);
+    // The first time it takes its supervisor with it.
+    let tried = scene.at("tried");
+    let check = format!("echo y >> a.txt; test -e {tried} || {{ touch {tried}; kill -9 $PPID; sleep 60; }}");
+    let check = serde_json::to_string(&check).expect("texts can be written");
+    scene
+        .run_plan(&plan([("a", reviewed("echo x > a.txt", &format!("by: critic, checks: [{check}]")))]))
+        .exits(0);
+    assert_eq!(scene.outcomes("a~review-1"), ["interrupted", "succeeded"]);
+}
+
+#[test]
 fn what_changed_before_it_was_judged_goes_to_a_human() {
     let scene = Scene::new();
     let go = scene.at("go");
@@ -154,5 +168,18 @@ fn a_review_makes_nothing_in_the_folder_that_it_reviews() {
     );
     let item = "prompt: hello, agent: model, workspace: folder, review: { gates: [tests], by: critic }";
     scene.run_plan(&plan([("a", item)])).exits(0);
+    assert_eq!(scene.state("a"), "succeeded");
+}
+
+#[test]
+fn what_cannot_be_hashed_any_more_goes_to_a_human() {
+    let scene = Scene::new();
+    critic(&scene, &[&format!("append:{}:asked", scene.at("asked")), APPROVE]);
+    let check = r#"by: critic, checks: ["d=$PWD; cd / && mv $d $d.moved && echo > $d"]"#;
+    scene.run_plan(&plan([("a", reviewed("echo x > a.txt", check))])).exits(3);
+    let asked = question(&scene);
+    assert!(asked.contains("what is there cannot be hashed"), "{asked}");
+    assert!(scene.lines("asked").is_empty(), "nobody is asked about what cannot be named");
+    scene.run(["approve", "q1"]).exits(0);
     assert_eq!(scene.state("a"), "succeeded");
 }
