@@ -167,7 +167,11 @@ impl Orchestration {
         let granted = vec![0; head.groups.len()];
         let needs: Vec<&[Need]> = items.iter().map(|item| &*item.needs).collect();
         let dependents = rank::dependents(&needs);
-        let items = items.into_iter().zip(dependents).map(|(mut item, dependents)| {
+        let depths: Vec<u8> = items.iter().map(depth).collect();
+        let items = items.into_iter().zip(dependents).map(|(mut item, mut dependents)| {
+            // Of an item that was added, the one that collects its results was told of last, and so it is told last.
+            let own = depth(&item);
+            dependents.sort_by_key(|need| usize::try_from(need.item).is_ok_and(|at| depths[at] < own));
             item.dependents = dependents;
             item
         });
@@ -338,6 +342,11 @@ pub(crate) fn run_is_sound(head: &RunHead, items: &[Item]) -> bool {
         })
         && (0..groups.len()).all(|group| within_earlier(groups, group))
         && items.iter().all(|item| is_sound(item, head, count))
+}
+
+/// How many items up the line were added by others.
+fn depth(item: &Item) -> u8 {
+    item.extra.as_ref().map_or(0, |extra| extra.depth)
 }
 
 /// A node that holds a grant of an item and is not known.

@@ -57,6 +57,21 @@ fn a_failed_child_keeps_the_collector_from_starting() {
 }
 
 #[test]
+fn a_restart_does_not_change_in_which_order_those_who_wait_for_a_child_are_told() {
+    let told = |restarts: bool| {
+        let mut story = Story::with_slots(1);
+        let run = story.submit(planning());
+        story.finish(run.item(0), expanded(children(&["x", "y"])));
+        if restarts {
+            story.restart();
+        }
+        story.fail(run.item(2));
+        story.last.events.clone()
+    };
+    assert_eq!(told(true), told(false));
+}
+
+#[test]
 fn further_work_that_is_not_valid_is_a_fault_of_the_plan() {
     let circle = run("circle", vec![item("x", &[1]), item("y", &[0])]);
     let taken = children(&["collect"]);
