@@ -1,7 +1,7 @@
 //! The whole disk: files, names, and the accidents that are due.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::{fmt, io};
 
 use super::inode::Inode;
 use super::random::Random;
@@ -18,11 +18,20 @@ enum Node {
 type Names = BTreeMap<String, Node>;
 
 /// A fault that waits for its moment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Planned {
     kind: FaultKind,
     times: Times,
     path_part: String,
+}
+
+/// Is shown the disk before each operation that changes something.
+pub(super) struct Witness(pub(super) Box<dyn FnMut(Disk) + Send>);
+
+impl fmt::Debug for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Witness")
+    }
 }
 
 /// The whole disk, behind the lock of the backend.
@@ -42,6 +51,7 @@ pub(super) struct Disk {
     /// Changes of names that are not durable, in order: the name, and what it stands for.
     unsynced: Vec<(String, Option<Node>)>,
     planned: Vec<Planned>,
+    pub(super) witness: Option<Witness>,
 }
 
 impl Disk {
@@ -59,6 +69,27 @@ impl Disk {
             durable: Names::new(),
             unsynced: Vec::new(),
             planned: Vec::new(),
+            witness: None,
+        }
+    }
+
+    /// Another disk with the same content, durable and not, whose accidents are decided by `seed`. Nothing is planned
+    /// on it, and nobody watches it.
+    pub(super) fn copy(&self, seed: u64) -> Self {
+        Self {
+            random: Random::new(seed),
+            life: self.life,
+            crashed: self.crashed,
+            operations: self.operations,
+            crash_at: None,
+            capacity: self.capacity,
+            inodes: self.inodes.clone(),
+            next_inode: self.next_inode,
+            live: self.live.clone(),
+            durable: self.durable.clone(),
+            unsynced: self.unsynced.clone(),
+            planned: Vec::new(),
+            witness: None,
         }
     }
 
@@ -72,6 +103,10 @@ impl Disk {
     /// Counts a changing operation. Says whether the power goes out in the middle of it.
     fn begin(&mut self, life: u64) -> io::Result<bool> {
         self.require_power(life)?;
+        if let Some(mut witness) = self.witness.take() {
+            (witness.0)(self.copy(self.operations));
+            self.witness = Some(witness);
+        }
         self.operations += 1;
         self.crashed = self.crash_at.is_some_and(|at| self.operations >= at);
         Ok(self.crashed)

@@ -10,7 +10,7 @@ use crate::storage::memory::{overwrite, to_index};
 const SECTOR: usize = 512;
 
 /// One file: what the system shows, what the medium has, and the difference in the order it came about.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Inode {
     pub(super) live: Vec<u8>,
     pub(super) durable: Vec<u8>,

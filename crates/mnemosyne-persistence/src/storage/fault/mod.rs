@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::memory::copy_from;
 use super::path::validate_dir;
 use super::{OpenMode, StorageBackend, StorageFile, validate_path};
-use disk::Disk;
+use disk::{Disk, Witness};
 
 /// What a power cut does to everything that was not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,27 @@ impl FaultBackend {
         let mut disk = self.disk();
         disk.crashed = true;
         disk.lose(loss);
+    }
+
+    /// Another disk with the same content, synced or not; `seed` decides what a power cut leaves of it.
+    #[must_use]
+    pub fn copy(&self, seed: u64) -> Self {
+        Self::of(self.disk().copy(seed))
+    }
+
+    /// Shows `witness` a copy of the disk before each operation that changes something. It must not use this disk.
+    pub fn watch(&self, mut witness: impl FnMut(Self) + Send + 'static) {
+        self.disk().witness = Some(Witness(Box::new(move |copy| witness(Self::of(copy)))));
+    }
+
+    /// Shows the disk to nobody any more.
+    pub fn unwatch(&self) {
+        self.disk().witness = None;
+    }
+
+    fn of(disk: Disk) -> Self {
+        let life = disk.life;
+        Self { disk: Arc::new(Mutex::new(disk)), life }
     }
 
     /// The same disk after the next start of the machine. All that was opened in the life before stays dead, also
