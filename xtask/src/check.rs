@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::quickstart;
+use crate::sim::PLANTED_COMMAND;
 use crate::steps::Steps;
 use crate::tidy;
 use crate::workspace;
@@ -13,7 +14,7 @@ pub(crate) const TEST_COMMAND: &str = "cargo test --workspace";
 const FORMAT_COMMAND: &str = "cargo fmt --all --check";
 /// With the feature that is off by default, so that what it switches on is looked at, too.
 const LINT_COMMAND: &str =
-    "cargo clippy --workspace --all-targets --features xtask/bench --quiet -- -D warnings";
+    "cargo clippy --workspace --all-targets --features xtask/bench,mnemosyne-sim/planted --quiet -- -D warnings";
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
@@ -31,6 +32,7 @@ impl Check {
         steps.command(&root, LINT_COMMAND)?;
         if !self.no_tests {
             steps.command(&root, TEST_COMMAND)?;
+            steps.command(&root, PLANTED_COMMAND)?;
             steps.step("the README's quickstart", || quickstart::run(&root))?;
         }
         steps.sum_up();

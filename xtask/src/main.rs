@@ -1,4 +1,4 @@
-//! Development tasks: `cargo xtask check | fix | tidy | gen | bench | soak`.
+//! Development tasks: `cargo xtask check | fix | tidy | gen | bench | sim | soak`.
 //!
 //! `check` and `tidy` write nothing outside `target/`; `fix` and `gen` write.
 //! Nothing here is part of the product, and nothing of the product depends on it.
@@ -9,6 +9,7 @@ mod fix;
 mod output;
 mod quickstart;
 mod reference;
+mod sim;
 mod soak;
 mod steps;
 mod tidy;
@@ -45,6 +46,9 @@ enum Task {
     /// Measure
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Simulate whole systems, crash points, and planted mistakes
+    #[command(subcommand)]
+    Sim(sim::Sim),
     /// Kill for minutes what the tests kill for seconds
     #[command(subcommand)]
     Soak(soak::Soak),
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         Task::Tidy(tidy) => tidy.run(),
         Task::Gen(generate) => generate.run(),
         Task::Bench(bench) => bench.run(),
+        Task::Sim(sim) => sim.run(),
         Task::Soak(soak) => soak.run(),
     };
     match done {

@@ -4,6 +4,9 @@
 //! clock, no randomness, no I/O, no async and no hash-ordered iteration, so
 //! every replica that applies the same log computes the same state.
 
+#[macro_use]
+mod planted;
+
 pub mod agent;
 pub mod command;
 pub mod config;
@@ -30,3 +33,6 @@ pub mod time;
 pub mod view;
 pub mod why;
 pub mod work;
+
+#[cfg(feature = "planted")]
+pub use planted::Planted;

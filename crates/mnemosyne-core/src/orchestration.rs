@@ -40,6 +40,8 @@ pub struct Orchestration {
     out: Output,
     /// Ends that follow from the one that is being dealt with; nothing between two commands.
     pub(crate) ending: Option<Vec<Ending>>,
+    #[cfg(feature = "planted")]
+    pub(crate) planted: Option<crate::planted::Planted>,
 }
 
 /// What a snapshot stores. A clone shares the pages of runs and items.

@@ -16,6 +16,9 @@
 //!     └── BlobStore      large contents by their hash                     (BLAKE3 is the name)
 //! ```
 
+#[cfg(all(feature = "planted", not(debug_assertions)))]
+compile_error!("planted mistakes are for tests: the feature `planted` is not for release builds");
+
 mod blob;
 mod codec;
 mod data_dir;

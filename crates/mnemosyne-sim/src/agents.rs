@@ -7,9 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mnemosyne_core::id::{FencingToken, ItemId};
+use mnemosyne_core::work::review::ReviewVerdict;
 
 use crate::dice::Dice;
 use crate::scenario::Scenario;
+use crate::workload::task;
 
 /// How an agent ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,21 @@ pub(crate) enum Exit {
     Throttled,
     /// It was ended because it was asked to stop.
     Stopped,
+    /// It cannot go on without a human.
+    Blocked,
+    /// It has judged what it was to judge.
+    Judged(ReviewVerdict),
+    /// It was to judge and could not.
+    NoJudge,
+    /// It has planned further work, decided by these dice.
+    Planned(u64),
+}
+
+impl Exit {
+    /// Whether its agent says that the work is done.
+    pub(crate) fn is_good(self) -> bool {
+        matches!(self, Self::Code(0) | Self::Judged(_) | Self::Planned(_))
+    }
 }
 
 /// What can be seen of an attempt on its machine.
@@ -49,20 +66,32 @@ pub(crate) struct Script {
     pub(crate) works: Option<u64>,
     pub(crate) exit: Exit,
     pub(crate) is_stubborn: bool,
+    /// It asks a human for something while it works.
+    pub(crate) asks: bool,
 }
 
 impl Script {
-    pub(crate) fn of(scenario: &Scenario, dice: &mut Dice) -> Self {
+    pub(crate) fn of(scenario: &Scenario, work: &[u8], dice: &mut Dice) -> Self {
         let hangs = dice.chance(scenario.hanging_percent);
         let exit = match () {
             () if dice.chance(scenario.failing_percent) => Exit::Code(1 + i32::from(dice.small(0, 3))),
             () if dice.chance(3) => Exit::Throttled,
+            () if work == task::REVIEW && dice.chance(10) => Exit::NoJudge,
+            () if work == task::REVIEW => Exit::Judged(verdict(dice)),
+            () if dice.chance(4) => Exit::Blocked,
+            () if work == task::EXPAND => Exit::Planned(dice.roll(u64::MAX)),
             () => Exit::Code(0),
         };
         let works = dice.range(5, scenario.work_millis);
         let is_stubborn = dice.chance(scenario.stubborn_percent);
-        Self { works: (!hangs).then_some(works), exit, is_stubborn }
+        let asks = dice.chance(8);
+        Self { works: (!hangs).then_some(works), exit, is_stubborn, asks }
     }
+}
+
+fn verdict(dice: &mut Dice) -> ReviewVerdict {
+    let all = [ReviewVerdict::Approve, ReviewVerdict::Approve, ReviewVerdict::Changes, ReviewVerdict::Abstain];
+    dice.pick(&all).unwrap_or(ReviewVerdict::Approve)
 }
 
 /// The processes of one machine, and what is on its disk about them.

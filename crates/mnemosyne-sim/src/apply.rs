@@ -2,11 +2,12 @@
 //! on what they led to.
 
 use mnemosyne_core::effect::Effect;
+use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::orchestration::Output;
 use mnemosyne_core::reply::Reply;
 use mnemosyne_persistence::LogEntry;
 
-use crate::check::c8_hash;
+use crate::check::{c8_hash, h1_history};
 use crate::entry::{Entry, Origin};
 use crate::member::Stage;
 use crate::sim::{Happening, Sim};
@@ -62,12 +63,21 @@ impl Sim {
         }
         let hash = running.state.hash();
         self.check(c8_hash::check(expected, index, hash));
+        self.record(at, &output.events);
         let id = self.members[at].id;
         self.note("apply", &[id.0, index, hash.0], || {
             let events: Vec<String> = output.events.iter().map(|record| short(&record.event)).collect();
             format!("{id} entry {index}: {}", events.join(", "))
         });
         self.hand_on(at, &origins, output);
+    }
+
+    /// Takes events into the history of a member.
+    fn record(&mut self, at: usize, events: &[EventRecord]) {
+        let member = &mut self.members[at];
+        let Some(running) = &mut member.running else { return };
+        let recorded = running.storage.record(events, &mut member.history_begins_anew);
+        self.check(h1_history::check_next(self.members[at].id, recorded));
     }
 
     fn hand_on(&mut self, at: usize, origins: &[Origin], output: Output) {
@@ -112,7 +122,7 @@ impl Sim {
         }
         let Some(term) = running.term_of(applied) else { return };
         let checked = mnemosyne_core::invariant::check_restore(&running.state);
-        if !running.storage.snapshot(term, &running.state) {
+        if !running.storage.sync_history() || !running.storage.snapshot(term, &running.state) {
             let id = self.members[at].id;
             self.note("no snapshot", &[id.0], || format!("{id} cannot write a snapshot"));
             return self.stop_process(at, "snapshot failed");
@@ -157,7 +167,7 @@ impl Sim {
         let Some((deadline, _)) = running.state.next_deadline().filter(|_| running.leads.is_some()) else {
             return;
         };
-        let left = deadline.since(running.clock.now(now)).as_millis().max(1);
+        let left = running.clock.wait(deadline.since(running.clock.now(now)).as_millis());
         let moment = now.saturating_add(left);
         if running.wakes_at.is_none_or(|wakes| wakes > moment || wakes <= now) {
             running.wakes_at = Some(moment);

@@ -1,4 +1,8 @@
-//! Mistakes that can be planted in the simulated shell, to see that they are found.
+//! Mistakes that can be planted, to see that they are found: in the simulated shell, on its disk, and, behind the
+//! feature `planted`, in the state machine and the log themselves.
+
+#[cfg(feature = "planted")]
+use mnemosyne_core::Planted;
 
 /// A known mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -9,6 +13,8 @@ pub enum Bug {
     NoFsync,
     /// A snapshot's name is never made durable, and the log is purged all the same.
     SnapshotNameNotSynced,
+    /// The history is not made durable before a snapshot, and the log is purged all the same.
+    HistoryNotSynced,
     /// After a restart a node starts what it holds, without looking whether it runs.
     AdoptTwice,
     /// After a restart a node gives back what it holds, without looking whether it runs.
@@ -21,19 +27,45 @@ pub enum Bug {
     VoteNotKept,
     /// The client is told of success as soon as the command is on its way.
     AckBeforeCommit,
+    /// Time on entries is the wall clock's, which jumps; so leases and timeouts end early or late.
+    LeaseByWallClock,
+    /// The log does not look at its high-water mark.
+    #[cfg(feature = "planted")]
+    HighWaterMarkIgnored,
+    /// One in the state machine.
+    #[cfg(feature = "planted")]
+    Core(Planted),
 }
 
 impl Bug {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
+    /// All of them that this build can plant.
+    pub const ALL: &[Self] = &[
         Self::AckBeforeDurable,
         Self::NoFsync,
         Self::SnapshotNameNotSynced,
+        Self::HistoryNotSynced,
         Self::AdoptTwice,
         Self::OrphanRequeuedAlive,
         Self::ReportWithoutRun,
         Self::ElectAnyone,
         Self::VoteNotKept,
         Self::AckBeforeCommit,
+        Self::LeaseByWallClock,
+        #[cfg(feature = "planted")]
+        Self::HighWaterMarkIgnored,
+        #[cfg(feature = "planted")]
+        Self::Core(Planted::StaleTokenAccepted),
+        #[cfg(feature = "planted")]
+        Self::Core(Planted::DependencyNotChecked),
+        #[cfg(feature = "planted")]
+        Self::Core(Planted::CompletedSetCapped),
+        #[cfg(feature = "planted")]
+        Self::Core(Planted::PriorityIgnored),
+        #[cfg(feature = "planted")]
+        Self::Core(Planted::InterruptionCounted),
+        #[cfg(feature = "planted")]
+        Self::Core(Planted::TimerLost),
+        #[cfg(feature = "planted")]
+        Self::Core(Planted::GateOpensItself),
     ];
 }

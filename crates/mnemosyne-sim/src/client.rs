@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use mnemosyne_core::command::{Command, OnExisting, Submission, Target};
-use mnemosyne_core::id::RunId;
+use mnemosyne_core::id::{QuestionId, RunId};
+use mnemosyne_core::inbox::Decision;
 use mnemosyne_core::reply::Reply;
 use mnemosyne_core::work::spec::RunSpec;
 
@@ -48,6 +49,8 @@ pub(crate) struct Client {
     pub(crate) runs: Vec<(RunId, u32)>,
     pub(crate) paused: Vec<Target>,
     pub(crate) probe: Option<u64>,
+    /// What was approved in the end, and when last.
+    approved: BTreeMap<QuestionId, u64>,
 }
 
 impl Sim {
@@ -75,6 +78,32 @@ impl Sim {
         }
         self.request(at, None, Some(command), 1);
         true
+    }
+
+    /// Decides one of the questions that wait.
+    pub(crate) fn decide(&mut self, at: usize, dice: &mut Dice) {
+        let open: Vec<_> =
+            self.oracle.reference.questions(usize::MAX).into_iter().map(|known| known.id).collect();
+        let Some(question) = dice.pick(&open) else { return };
+        let all = [Decision::Approve, Decision::Approve, Decision::Reject, Decision::Answer];
+        let decision = dice.pick(&all).unwrap_or(Decision::Approve);
+        self.coverage.count("question decided by a user");
+        let command = Command::Decide { question, decision, text: "so be it".into() };
+        self.request(at, None, Some(command), 1);
+    }
+
+    /// Approves everything that waits for somebody.
+    pub(crate) fn approve_all(&mut self) {
+        for question in self.oracle.reference.questions(usize::MAX) {
+            let again = self.client.approved.insert(question.id, self.queue.now());
+            if again.is_some_and(|before| self.queue.now() < before + PATIENCE) {
+                self.client.approved.extend(again.map(|before| (question.id, before)));
+                continue;
+            }
+            let decision = Decision::Approve;
+            let command = Command::Decide { question: question.id, decision, text: "so be it".into() };
+            self.request(0, None, Some(command), 1);
+        }
     }
 
     /// Hands a request to a member; one that is down answers nothing.

@@ -330,9 +330,11 @@ impl Sim {
         let Some(running) = self.running(at) else { return };
         let of_term = running.term;
         if index > running.commit {
-            let Ok(state) = Orchestration::restore(&mut content) else {
+            let Ok(mut state) = Orchestration::restore(&mut content) else {
                 return self.fail("C9 (replay is the live state)", "a snapshot cannot be read");
             };
+            self.scenario.plant(&mut state);
+            let Some(running) = self.running(at) else { return };
             if !running.storage.snapshot(term, &state) {
                 return;
             }
@@ -345,6 +347,7 @@ impl Sim {
             (running.snapshot_index, running.snapshot_term) = (index, term);
             let member = &mut self.members[at];
             member.confirmed_snapshot = index;
+            member.history_begins_anew = true;
             member.confirmed = if goes_on { member.confirmed.split_off(&(index + 1)) } else { BTreeMap::new() };
             self.coverage.count("snapshot installed");
             self.after_jump(at);

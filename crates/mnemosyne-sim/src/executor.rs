@@ -3,9 +3,12 @@
 
 use mnemosyne_core::command::Command;
 use mnemosyne_core::id::{FencingToken, ItemId};
+use mnemosyne_core::inbox::{Ask, QuestionKind};
 use mnemosyne_core::time::Span;
 use mnemosyne_core::view::Order;
 use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault};
+use mnemosyne_core::work::payload::Payload;
+use mnemosyne_core::work::review::Judgement;
 
 use crate::agents::{Agent, Exit, Script, Trail};
 use crate::bug::Bug;
@@ -14,6 +17,7 @@ use crate::dice::Dice;
 use crate::member::{Purpose, Stage};
 use crate::scenario::label;
 use crate::sim::{Happening, Sim};
+use crate::workload;
 
 /// What an agent that does not listen gets before it is killed.
 pub(crate) const GRACE_MILLIS: u64 = 2_000;
@@ -92,12 +96,17 @@ impl Sim {
             None => self.coverage.count("agent hangs"),
         }
         self.ask(at, Command::Started { item: order.item, token }, Purpose::Other);
+        if script.asks {
+            let ask = Ask { kind: QuestionKind::Permission, key: "may-i".into(), ..Ask::default() };
+            self.ask(at, Command::Ask { item: order.item, token, ask: Box::new(ask) }, Purpose::Other);
+            self.coverage.count("agent asks");
+        }
     }
 
     fn script(&mut self, order: &Order) -> Script {
         let of_item = order.item.run.as_u64() ^ (u64::from(order.item.position) << 8);
         let mut dice = self.scenario.dice(label::AGENTS).split(of_item ^ (u64::from(order.attempt) << 40));
-        let mut script = Script::of(&self.scenario, &mut dice);
+        let mut script = Script::of(&self.scenario, work(order), &mut dice);
         if self.healed_at.is_some() && script.works.is_none() {
             script.works = Some(self.scenario.work_millis);
         }
@@ -110,7 +119,7 @@ impl Sim {
         if !self.members[at].machine.end(token, pid, exit) {
             return;
         }
-        if exit == Exit::Code(0) {
+        if exit.is_good() {
             self.oracle.executed.ended_well(token);
         }
         self.note("agent ended", &[id.0, token.0], || format!("{id} attempt {token}: {exit:?}"));
@@ -138,17 +147,7 @@ impl Sim {
         let Some(agent) = self.members[at].machine.agent(token) else { return };
         let Trail::Ended(exit) = agent.trail else { return };
         let item = agent.item;
-        let result = match exit {
-            Exit::Code(0) => AttemptResult::Succeeded { outputs: None },
-            Exit::Code(code) => {
-                AttemptResult::Failed { fault: Fault::ExitCode(code), message: "it failed".into() }
-            }
-            Exit::Throttled => {
-                let after = Some(Span::from_millis(1_000));
-                AttemptResult::Requeue { cause: Cause::Throttled, message: "429".into(), after }
-            }
-            Exit::Stopped => AttemptResult::Stopped,
-        };
+        let result = result_of(exit, item);
         if result == (AttemptResult::Succeeded { outputs: None }) {
             self.coverage.count("item succeeded");
         }
@@ -206,5 +205,43 @@ impl Sim {
             self.ask(at, Command::Finished { item, token, result, report: None }, Purpose::Other);
         }
         true
+    }
+}
+
+/// What an item is for.
+fn work(order: &Order) -> &[u8] {
+    match &order.task {
+        Payload::Inline(bytes) => bytes,
+        Payload::Blob(_) => &[],
+    }
+}
+
+/// What a node reports of an agent that has ended so.
+fn result_of(exit: Exit, item: ItemId) -> AttemptResult {
+    match exit {
+        Exit::Code(0) => AttemptResult::Succeeded { outputs: None },
+        Exit::Code(code) => AttemptResult::Failed { fault: Fault::ExitCode(code), message: "it failed".into() },
+        Exit::Throttled => {
+            let after = Some(Span::from_millis(1_000));
+            AttemptResult::Requeue { cause: Cause::Throttled, message: "429".into(), after }
+        }
+        Exit::NoJudge => {
+            let message = "no verdict".into();
+            AttemptResult::Requeue { cause: Cause::ReviewerError, message, after: None }
+        }
+        Exit::Stopped => AttemptResult::Stopped,
+        Exit::Blocked => {
+            let kind = QuestionKind::Denied;
+            AttemptResult::Blocked(Box::new(Ask { kind, text: "and now?".into(), ..Ask::default() }))
+        }
+        Exit::Judged(verdict) => {
+            let judgement = Judgement { verdict, subject: None, summary: "so it is".into(), findings: None };
+            AttemptResult::Reviewed(Box::new(judgement))
+        }
+        Exit::Planned(seed) => {
+            // Each round plans anew, so that names are not taken.
+            let children = workload::children(&format!("{}-{seed:x}", item.position), &mut Dice::new(seed));
+            AttemptResult::Expanded { outputs: None, children: Box::new(children) }
+        }
     }
 }

@@ -3,10 +3,13 @@
 
 use mnemosyne_core::command::Command;
 use mnemosyne_core::orchestration::Orchestration;
-use mnemosyne_persistence::StorageBackend;
-use mnemosyne_persistence::storage::{FaultKind, Loss, Times};
+use mnemosyne_core::time::Stamp;
+use mnemosyne_persistence::storage::{FaultBackend, FaultKind, Loss, Times};
+use mnemosyne_persistence::{OpenMode, StorageBackend};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
+use crate::bug::Bug;
 use crate::check::{Violation, d1_recovered};
 use crate::dice::Dice;
 use crate::member::{Clock, Purpose, Running, Stage};
@@ -43,6 +46,7 @@ impl Sim {
             Action::Resume => {
                 self.change(at, &mut dice, |target| Command::Resume { target });
             }
+            Action::Decide => self.decide(at, &mut dice),
             fault => {
                 let now = self.queue.now();
                 match self.fault(at, fault, &mut dice) {
@@ -81,6 +85,12 @@ impl Sim {
             Action::Bridge { millis, kills } => self.bridge(millis, kills, dice).then_some("bridge"),
             Action::JumpClock { millis } => {
                 self.members[at].wall_offset += millis;
+                if self.scenario.has(Bug::LeaseByWallClock) {
+                    let (offset, drift) = (self.members[at].wall_offset, self.members[at].drift);
+                    if let Some(running) = self.running(at) {
+                        running.clock = Clock::start(now, offset, Stamp::default(), drift);
+                    }
+                }
                 Some("clock jumped")
             }
             Action::PowerCut(loss) => {
@@ -127,8 +137,14 @@ impl Sim {
                 }
                 Some("process paused")
             }
+            Action::TruncateLog => self.truncate_log(at, dice).then_some("log shortened"),
             Action::FlipBit => self.flip_bit(at, dice).then_some("bit flipped"),
-            Action::Submit | Action::Cancel | Action::Retry | Action::Pause | Action::Resume => None,
+            Action::Submit
+            | Action::Cancel
+            | Action::Retry
+            | Action::Pause
+            | Action::Resume
+            | Action::Decide => None,
         }
     }
 
@@ -259,6 +275,9 @@ impl Sim {
             // A disk that has lost its power or fails just now gives nothing back.
             return Err((!member.disk.is_crashed() && !storage.has_failed()).then_some(violation));
         }
+        if let Err(violation) = self.oracle.events.check(member.id, &storage.history) {
+            return Err((!member.disk.is_crashed() && !storage.has_failed()).then_some(violation));
+        }
         let (index, term, state) = match snapshot {
             Some(restored) => (restored.index, restored.term, restored.state),
             None => (0, 0, Orchestration::new()),
@@ -266,8 +285,11 @@ impl Sim {
         if storage.log.bounds().next <= index {
             storage.purge(index);
         }
-        let clock = Clock::start(now, member.wall_offset, state.now());
+        let clock = Clock::start(now, member.wall_offset, state.now(), member.drift);
+        let mut state = state;
+        self.scenario.plant(&mut state);
         let mut running = Running {
+            stamped: None,
             term: 0,
             commit: index,
             snapshot_index: index,
@@ -374,10 +396,53 @@ impl Sim {
         true
     }
 
+    /// Kills the process, and lets another one start from a copy of its disk on which a file of the log has zeros from
+    /// some place on. It must notice, or miss nothing.
+    fn truncate_log(&mut self, at: usize, dice: &mut Dice) -> bool {
+        let segments = self.members[at].disk.list("log").unwrap_or_default();
+        let segments: Vec<String> = segments.into_iter().filter(|name| name.ends_with(".seg")).collect();
+        let Some(name) = dice.pick(&segments) else { return false };
+        if self.scenario.frames_per_mark > 1 || self.members[at].full_until > self.queue.now() {
+            // What is behind the high-water mark may be lost.
+            return false;
+        }
+        self.kill(at, "killed while its log is shortened");
+        let (path, id) = (format!("log/{name}"), self.members[at].id);
+        let disk = self.members[at].disk.copy(0);
+        let range = if dice.chance(70) { 4 << 10 } else { 16 << 10 };
+        let length = dice.roll(range);
+        if zero_from(&disk, &path, length).is_err() {
+            return false;
+        }
+        self.note("shortened", &[id.0, length], || format!("{id} {path} from {length} on"));
+        let opened = Storage::open(&disk, &self.scenario);
+        match opened.and_then(|storage| storage.latest().map(|snapshot| (storage, snapshot))) {
+            Ok((storage, snapshot)) => {
+                let checked = d1_recovered::check(&self.members[at], &storage, snapshot.as_ref());
+                self.check(
+                    checked.map_err(|violation| Violation::new("D4 (damage is noticed)", violation.what)),
+                );
+                self.coverage.count("nothing cut off");
+            }
+            Err(OpenError::Damaged(_)) => self.coverage.count("missing end noticed"),
+            Err(OpenError::Io) => {}
+        }
+        true
+    }
+
     fn flip_back(&mut self, at: usize, path: &str, offset: u64, bit: u8) {
         let flipped = self.members[at].disk.flip_bit(path, offset, bit);
         if flipped.is_err() {
             self.coverage.count("flipped file gone");
         }
     }
+}
+
+/// Writes zeros over the end of a file, as a file system does that has lost it.
+fn zero_from(disk: &FaultBackend, path: &str, length: u64) -> io::Result<()> {
+    let file = disk.open(path, OpenMode::ReadWrite)?;
+    let whole = file.len()?;
+    drop(file);
+    disk.truncate(path, length.min(whole))?;
+    disk.open(path, OpenMode::ReadWrite)?.set_len(whole)
 }

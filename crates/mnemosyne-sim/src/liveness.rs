@@ -97,7 +97,10 @@ impl Sim {
             Some(what) if now > healed_at + DRAINED_WITHIN => {
                 return self.fail("L3/L4 (everything comes to an end)", what);
             }
-            Some(_) => self.idle_since = None,
+            Some(_) => {
+                self.idle_since = None;
+                self.approve_all();
+            }
         }
         self.queue.after(JUDGE_EVERY, Happening::Judge);
     }
@@ -133,7 +136,14 @@ impl Sim {
     fn finish(&mut self) {
         for at in 0..self.members.len() {
             if let Some(running) = &self.members[at].running {
-                let checked = c9_replay::check(&running.state, &self.oracle.reference);
+                let checked = c9_replay::check(&running.state, &self.oracle.reference).and_then(|()| {
+                    let begun_anew = self.members[at].history_begins_anew;
+                    if begun_anew {
+                        Ok(())
+                    } else {
+                        self.oracle.events.check_end(self.members[at].id, &running.storage.history)
+                    }
+                });
                 self.check(checked);
             }
         }

@@ -36,6 +36,10 @@ pub(crate) struct Member {
     pub(crate) confirmed: BTreeMap<u64, EntryMark>,
     pub(crate) confirmed_vote: u64,
     pub(crate) confirmed_snapshot: u64,
+    /// It has a state of another member, whose past is not in its own history.
+    pub(crate) history_begins_anew: bool,
+    /// How fast its clock goes, in thousandths.
+    pub(crate) drift: u64,
 }
 
 /// The process of a node.
@@ -48,6 +52,8 @@ pub(crate) struct Running {
     pub(crate) snapshot_index: u64,
     pub(crate) snapshot_term: u64,
     pub(crate) clock: Clock,
+    /// The last stamp that it gave, with the moment.
+    pub(crate) stamped: Option<(u64, Stamp)>,
     pub(crate) leads: Option<Lead>,
     pub(crate) leader: Option<NodeId>,
     pub(crate) stage: Stage,
@@ -103,35 +109,41 @@ pub(crate) enum Purpose {
     Other,
 }
 
-/// A process's clock: wall time at its start, then time as it passes.
+/// A process's clock: wall time at its start, then time as it passes, faster or slower than it should.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     wall_at_start: Stamp,
     started_at: u64,
+    drift: u64,
 }
 
 impl Clock {
     /// As in a real node, not before the time of the log.
-    pub(crate) fn start(now: u64, offset: i64, earliest: Stamp) -> Self {
+    pub(crate) fn start(now: u64, offset: i64, earliest: Stamp, drift: u64) -> Self {
         let wall = (EPOCH + now).saturating_add_signed(offset);
-        Self { wall_at_start: Stamp::from_millis(wall).max(earliest), started_at: now }
+        Self { wall_at_start: Stamp::from_millis(wall).max(earliest), started_at: now, drift }
     }
 
     pub(crate) fn now(&self, now: u64) -> Stamp {
-        let passed = now.saturating_sub(self.started_at);
+        let passed = now.saturating_sub(self.started_at) * self.drift / 1_000;
         Stamp::from_millis(self.wall_at_start.as_millis() + passed)
+    }
+
+    /// How long it takes until so much has passed on this clock.
+    pub(crate) fn wait(&self, millis: u64) -> u64 {
+        (millis * 1_000).div_ceil(self.drift).max(1)
     }
 
     /// Takes the time of the log up where that is later.
     pub(crate) fn catch_up(&mut self, now: u64, log: Stamp) {
         if self.now(now) < log {
-            *self = Self { wall_at_start: log, started_at: now };
+            *self = Self { wall_at_start: log, started_at: now, drift: self.drift };
         }
     }
 }
 
 impl Member {
-    pub(crate) fn new(id: NodeId, seed: u64) -> Self {
+    pub(crate) fn new(id: NodeId, seed: u64, drift: u64) -> Self {
         Self {
             id,
             disk: FaultBackend::new(seed),
@@ -147,6 +159,8 @@ impl Member {
             confirmed: BTreeMap::new(),
             confirmed_vote: 0,
             confirmed_snapshot: 0,
+            history_begins_anew: false,
+            drift,
         }
     }
 

@@ -6,6 +6,7 @@ use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::reply::Reply;
 use mnemosyne_core::settings::Settings;
 
+use crate::check::t2_clock;
 use crate::cluster::Message;
 use crate::entry::{Asked, Entry, Origin};
 use crate::member::{Purpose, Stage};
@@ -67,6 +68,8 @@ impl Sim {
                 asked.push(Asked { origin, command });
             }
             let stamp = running.clock.now(now);
+            let (before, log_time) = (running.stamped.replace((now, stamp)), running.state.now());
+            self.check(t2_clock::check(before, (now, stamp), log_time));
             return self.append(at, term, &Entry::new(stamp, asked));
         }
         let leader = running.leader.filter(|leader| *leader != id);

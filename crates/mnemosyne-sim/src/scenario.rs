@@ -6,6 +6,7 @@ use std::fmt;
 use crate::bug::Bug;
 use crate::coverage::Coverage;
 use crate::dice::Dice;
+use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::time::Span;
 use mnemosyne_persistence::storage::Loss;
 
@@ -17,6 +18,7 @@ pub(crate) mod label {
     pub(crate) const AGENTS: u64 = 4;
     pub(crate) const DISKS: u64 = 5;
     pub(crate) const TIMING: u64 = 6;
+    pub(crate) const CLOCKS: u64 = 7;
 }
 
 /// How a member's process ends at a disk operation.
@@ -44,6 +46,7 @@ pub(crate) enum Action {
     Retry,
     Pause,
     Resume,
+    Decide,
     ForgedToken,
     StaleToken,
     DoubleReport,
@@ -63,6 +66,8 @@ pub(crate) enum Action {
         millis: u64,
     },
     FlipBit,
+    /// A file of the log loses its end while nobody looks.
+    TruncateLog,
     PauseProcess {
         millis: u64,
     },
@@ -82,7 +87,7 @@ pub(crate) enum Action {
 
 impl Action {
     pub(crate) fn is_fault(self) -> bool {
-        !matches!(self, Self::Submit | Self::Cancel | Self::Retry | Self::Pause | Self::Resume)
+        !matches!(self, Self::Submit | Self::Cancel | Self::Retry | Self::Pause | Self::Resume | Self::Decide)
     }
 }
 
@@ -161,6 +166,16 @@ impl Scenario {
         self.bug == Some(bug)
     }
 
+    /// Plants in a state machine what is to be planted there, if anything.
+    pub(crate) fn plant(&self, state: &mut Orchestration) {
+        #[cfg(feature = "planted")]
+        if let Some(Bug::Core(planted)) = self.bug {
+            state.plant(Some(planted));
+        }
+        // Without the feature there is nothing to plant.
+        let _ = state;
+    }
+
     pub(crate) fn quorum(&self) -> usize {
         usize::try_from(self.members / 2 + 1).unwrap_or(1)
     }
@@ -207,7 +222,11 @@ fn steps(dice: &mut Dice, scenario: &Scenario) -> Vec<Step> {
         let at = dice.range(2_000, last);
         add(dice, at, action.unwrap_or(Action::Cancel));
     }
-    let kinds: Vec<u64> = (0..18).filter(|_| dice.chance(50)).collect();
+    for _ in 0..dice.range(0, 12) {
+        let at = dice.range(3_000, last);
+        add(dice, at, Action::Decide);
+    }
+    let kinds: Vec<u64> = (0..19).filter(|_| dice.chance(50)).collect();
     for _ in 0..dice.range(4, 20) {
         let kind = dice.pick(&kinds).unwrap_or(0);
         let action = fault(dice, kind, scenario);
@@ -238,6 +257,7 @@ fn fault(dice: &mut Dice, kind: u64, scenario: &Scenario) -> Action {
         6 => Action::SlowDisk { millis: dice.range(500, 5_000) },
         // Behind the high-water mark a flipped bit cannot be told from a torn write.
         7 if scenario.frames_per_mark == 1 => Action::FlipBit,
+        18 => Action::TruncateLog,
         8 => Action::PauseProcess { millis: dice.range(100, 4_000) },
         9 => {
             let far = [1_000, 60_000, 3_600_000, 86_400_000];

@@ -130,13 +130,18 @@ pub fn run(scenario: &Scenario, is_readable: bool) -> Outcome {
 impl Sim {
     fn new(scenario: Scenario, is_readable: bool) -> Self {
         let disks = scenario.dice(label::DISKS);
-        let member = |number: u64| Member::new(NodeId(number + 1), disks.split(number).roll(u64::MAX));
+        let mut clocks = scenario.dice(label::CLOCKS);
+        let mut member = |number: u64| {
+            // Most clocks are good; a bad one is off by up to a factor of two.
+            let drift = if clocks.chance(70) { 1_000 } else { clocks.range(500, 2_000) };
+            Member::new(NodeId(number + 1), disks.split(number).roll(u64::MAX), drift)
+        };
         let mut sim = Self {
             queue: Queue::new(),
             trace: if is_readable { Trace::readable() } else { Trace::default() },
             coverage: Coverage::default(),
             violation: None,
-            members: (0..scenario.members).map(member).collect(),
+            members: (0..scenario.members).map(&mut member).collect(),
             oracle: Oracle::default(),
             client: Client::default(),
             term: 0,
@@ -149,6 +154,7 @@ impl Sim {
             is_over: false,
             scenario,
         };
+        sim.scenario.plant(&mut sim.oracle.reference);
         sim.scenario.plan(&mut sim.coverage);
         for member in 0..sim.members.len() {
             let wait = sim.timing.range(0, 200);

@@ -6,12 +6,14 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::hash::StateHash;
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_persistence::log::Execution;
 use mnemosyne_persistence::storage::FaultBackend;
 use mnemosyne_persistence::{
-    Log, LogEntry, LogError, LogOptions, SnapshotStore, StateSlot, StorageBackend, StoreError,
+    History, HistoryOptions, Log, LogEntry, LogError, LogOptions, SnapshotStore, StateSlot, StorageBackend,
+    StoreError,
 };
 
 use crate::bug::Bug;
@@ -65,6 +67,8 @@ pub(crate) enum OpenError {
 pub(crate) struct Storage {
     pub(crate) log: Log,
     snapshots: SnapshotStore,
+    pub(crate) history: History,
+    syncs_history: bool,
     has_failed: Arc<AtomicBool>,
     confirmed: Arc<Mutex<Vec<Confirmed>>>,
     counts_at_once: bool,
@@ -90,15 +94,29 @@ impl Storage {
             cache_bytes_max: 16 << 10,
             execution: Execution::Inline { frames_per_mark: scenario.frames_per_mark },
             on_fatal: Arc::new(move |_| failed.store(true, Ordering::Relaxed)),
+            #[cfg(feature = "planted")]
+            ignores_mark: scenario.has(Bug::HighWaterMarkIgnored),
             ..LogOptions::default()
         };
         let log = Log::open(Arc::clone(&backend), "log", options).map_err(|error| match error {
             LogError::Damaged { .. } | LogError::NewerFormat { .. } => OpenError::Damaged(error.to_string()),
             _ => OpenError::Io,
         })?;
-        let snapshots = SnapshotStore::open(backend, "snapshots").map_err(|error| of_store(&error))?;
+        let snapshots =
+            SnapshotStore::open(Arc::clone(&backend), "snapshots").map_err(|error| of_store(&error))?;
+        let options = HistoryOptions { segment_bytes_max: 8 << 10, buffer_bytes_max: 1 << 10, ..HistoryOptions::default() };
+        let history = History::open(backend, "history", options).map_err(|error| of_store(&error))?;
+        let syncs_history = !scenario.has(Bug::HistoryNotSynced);
         let counts_at_once = scenario.has(Bug::AckBeforeDurable);
-        Ok(Self { log, snapshots, has_failed, confirmed: Arc::default(), counts_at_once })
+        Ok(Self {
+            log,
+            snapshots,
+            history,
+            syncs_history,
+            has_failed,
+            confirmed: Arc::default(),
+            counts_at_once,
+        })
     }
 
     /// The latest snapshot.
@@ -126,6 +144,36 @@ impl Storage {
             let _ = self.snapshots.prune(SNAPSHOTS_KEPT);
         }
         written
+    }
+
+    /// Takes events into the history, as a node does: what is there already is left out, what the disk refuses stays in
+    /// memory. `is_new` says that what came before was with another member. The number that was due where one is missing.
+    pub(crate) fn record(&mut self, events: &[EventRecord], is_new: &mut bool) -> Result<(), u64> {
+        for event in events {
+            let due = self.history.next_seq().unwrap_or(1);
+            if event.seq < due {
+                continue;
+            }
+            if event.seq > due {
+                if !*is_new {
+                    return Err(due);
+                }
+                if self.history.start_anew_at(event.seq).is_err() {
+                    // The disk is about to end the process; the next one begins anew.
+                    return Ok(());
+                }
+                *is_new = false;
+            }
+            let bytes = postcard::to_stdvec(event).expect("events hold nothing that cannot be written");
+            // What could not be written stays in memory, and the next snapshot waits for it.
+            let _ = self.history.append(event.seq, &bytes);
+        }
+        Ok(())
+    }
+
+    /// Makes the history durable, before a snapshot lets entries leave the log.
+    pub(crate) fn sync_history(&mut self) -> bool {
+        !self.syncs_history || self.history.sync().is_ok()
     }
 
     pub(crate) fn append(&self, entries: Vec<LogEntry>) {

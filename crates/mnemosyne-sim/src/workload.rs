@@ -1,9 +1,12 @@
 //! Runs that clients submit: small graphs with every condition, retries,
-//! limits on time, groups and keys.
+//! limits on time, groups and keys; reviews by agents and by humans, phases
+//! with their gates, and items that add further ones.
 
 use mnemosyne_core::time::Span;
 use mnemosyne_core::work::payload::Payload;
-use mnemosyne_core::work::spec::{Condition, Demand, Group, ItemSpec, Need, Policy, Retry, RunSpec, Timeouts};
+use mnemosyne_core::work::spec::{
+    Condition, Demand, Group, ItemSpec, Need, Phase, Policy, Retry, Review, Reviewer, RunSpec, Timeouts,
+};
 
 use crate::dice::Dice;
 use crate::executor::GRACE_MILLIS;
@@ -11,12 +14,22 @@ use crate::executor::GRACE_MILLIS;
 /// Most items of one run.
 const ITEMS_MAX: u16 = 12;
 
+/// What an item is for, as its agent reads it.
+pub(crate) mod task {
+    pub(crate) const WORK: &[u8] = b"work";
+    pub(crate) const REVIEW: &[u8] = b"review";
+    pub(crate) const EXPAND: &[u8] = b"expand";
+}
+
+/// Positions of the policies.
+const LENIENT: u16 = 0;
+const STRICT: u16 = 1;
+
 /// A run with a name and a digest of its own.
 pub(crate) fn run(number: u64, key: Option<Box<str>>, dice: &mut Dice) -> RunSpec {
-    let count = dice.small(1, ITEMS_MAX);
     let mut digest = [0; 32];
     digest[..8].copy_from_slice(&number.to_le_bytes());
-    RunSpec {
+    let mut spec = RunSpec {
         name: format!("plan-{number}").into(),
         namespace: "sim".into(),
         key,
@@ -25,9 +38,101 @@ pub(crate) fn run(number: u64, key: Option<Box<str>>, dice: &mut Dice) -> RunSpe
         policies: vec![policy(Retry::default(), Timeouts::default()), strict(dice)],
         demands: vec![Demand::default()],
         groups: groups(dice),
-        items: (0..count).map(|at| item(at, dice)).collect(),
+        reviews: reviews(dice),
+        ..RunSpec::default()
+    };
+    if dice.chance(15) {
+        phases(&mut spec, dice);
+    } else {
+        let count = dice.small(1, ITEMS_MAX);
+        spec.items = (0..count).map(|at| item(at, dice)).collect();
+    }
+    if spec.phases.is_empty() && dice.chance(20) {
+        expanding(&mut spec);
+    }
+    spec
+}
+
+/// Items that one of a run adds to it.
+pub(crate) fn children(of: &str, dice: &mut Dice) -> RunSpec {
+    let count = dice.small(1, 4);
+    let named = |at: u16, dice: &mut Dice| {
+        let child = item(at, dice);
+        ItemSpec { name: format!("{of}+{at}").into(), key: None, review: None, ..child }
+    };
+    RunSpec {
+        policies: vec![policy(Retry::default(), Timeouts::default()), strict(dice)],
+        demands: vec![Demand::default()],
+        groups: groups(dice),
+        items: (0..count).map(|at| named(at, dice)).collect(),
         ..RunSpec::default()
     }
+}
+
+/// One that plans, and one that collects.
+fn expanding(spec: &mut RunSpec) {
+    let first = u32::try_from(spec.items.len()).unwrap_or(0);
+    let item = |name: &str, task: &[u8]| ItemSpec {
+        name: name.into(),
+        policy: STRICT,
+        priority: 5,
+        task: Payload::Inline(task.into()),
+        ..ItemSpec::default()
+    };
+    spec.items.push(ItemSpec { expand_into: Some(first + 1), ..item("plan", task::EXPAND) });
+    let needs = [Need { item: first, on: Condition::Success }];
+    spec.items.push(ItemSpec { needs: needs.into(), ..item("collect", task::WORK) });
+}
+
+/// Two phases, each with items and a gate that a human opens.
+fn phases(spec: &mut RunSpec, dice: &mut Dice) {
+    for phase in 0..2_u16 {
+        let gate_before = spec.phases.last().map(|phase| phase.gate);
+        let first = spec.items.len();
+        for number in 0..dice.small(1, 3) {
+            let needs: Vec<Need> = gate_before.map(on_success).into_iter().collect();
+            spec.items.push(ItemSpec {
+                name: format!("p{phase}-{number}").into(),
+                needs: needs.into(),
+                policy: STRICT,
+                phase: Some(phase),
+                key: None,
+                group: None,
+                review: dice.chance(20).then_some(0),
+                ..item(0, dice)
+            });
+        }
+        let gate = u32::try_from(spec.items.len()).unwrap_or(0);
+        let before = u32::try_from(first).unwrap_or(0)..gate;
+        let needs = before.map(|item| Need { item, on: Condition::Always });
+        spec.items.push(ItemSpec {
+            name: format!("gate-{phase}").into(),
+            needs: needs.chain(gate_before.map(on_success)).collect(),
+            policy: LENIENT,
+            priority: 5,
+            review: Some(1),
+            phase: Some(phase),
+            ..ItemSpec::default()
+        });
+        spec.phases.push(Phase { name: format!("phase-{phase}").into(), gate });
+    }
+}
+
+fn on_success(item: u32) -> Need {
+    Need { item, on: Condition::Success }
+}
+
+/// By an agent, sometimes by a human as well; and by a human alone.
+fn reviews(dice: &mut Dice) -> Vec<Review> {
+    let reviewer = Reviewer { demand: 0, policy: STRICT, task: Payload::Inline(task::REVIEW.into()) };
+    let mut review = |reviewer: Option<Reviewer>| Review {
+        human: reviewer.is_none() || dice.chance(30),
+        reviewer,
+        max_rounds: dice.small(1, 3),
+        wait: dice.chance(60).then(|| Span::from_secs(dice.range(3, 30))),
+        accept_on_timeout: dice.chance(50),
+    };
+    vec![review(Some(reviewer)), review(None)]
 }
 
 fn policy(retry: Retry, timeouts: Timeouts) -> Policy {
@@ -77,11 +182,12 @@ fn item(at: u16, dice: &mut Dice) -> ItemSpec {
     ItemSpec {
         name: format!("i{at}").into(),
         needs: needs.into(),
-        policy: dice.small(0, 1),
+        policy: dice.small(LENIENT, STRICT),
         priority: u8::try_from(dice.roll(11)).unwrap_or(5),
         group: dice.chance(30).then(|| dice.small(0, 1)),
         key: dice.chance(10).then(|| format!("key-{}", dice.roll(6)).into()),
-        task: Payload::Inline(Box::from(*b"work")),
+        task: Payload::Inline(task::WORK.into()),
+        review: dice.chance(15).then(|| dice.small(0, 1)),
         ..ItemSpec::default()
     }
 }

@@ -14,6 +14,7 @@ mod links;
 mod lints;
 mod map;
 mod module_doc;
+mod planted;
 mod purity;
 mod readme;
 mod references;
@@ -53,6 +54,7 @@ pub(crate) struct Finding {
 const RULES: &[Rule] = &[
     layers::RULE,
     map::RULE,
+    planted::RULE,
     purity::RULE,
     lints::RULE,
     length::RULE,

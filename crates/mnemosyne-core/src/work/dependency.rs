@@ -72,7 +72,8 @@ impl Orchestration {
     fn resolve_dependents(&mut self, at: ItemRef) {
         let run = self.run(at.run);
         let item = run.item(at.position).expect("the item exists");
-        if item.dependents.is_empty() {
+        let is_forgotten = planted!(self, CompletedSetCapped) && self.facts.totals.succeeded > 20;
+        if item.dependents.is_empty() || is_forgotten {
             return;
         }
         let (state, soft) = (item.state, run.policy(item).soft_fail);
@@ -85,8 +86,12 @@ impl Orchestration {
                 continue;
             }
             if need.on.is_met_by(state, soft) {
+                let is_enough = planted!(self, DependencyNotChecked);
                 let waiting = self.item_mut(dependent);
                 waiting.unmet = waiting.unmet.checked_sub(1).expect("each dependency is resolved once");
+                if is_enough {
+                    waiting.unmet = 0;
+                }
                 if waiting.unmet == 0 && waiting.state == ItemState::Pending {
                     self.release(dependent);
                 }

@@ -125,6 +125,8 @@ impl Orchestration {
     ) {
         let now = self.facts.now;
         let limit = usize::try_from(self.facts.settings.limits.message_bytes_max).unwrap_or(usize::MAX);
+        let counts_all = planted!(self, InterruptionCounted)
+            && self.item(at).spent + 1 < self.run(at.run).policy(self.item(at)).retry.max_attempts;
         let item = self.item_mut(at);
         let attempt = item.granted_mut().expect("the token was checked");
         attempt.ended_at = Some(now);
@@ -135,7 +137,7 @@ impl Orchestration {
         attempt.outcome = Some(outcome);
         attempt.report = report.cloned().map(Box::new);
         attempt.message = message.filter(|text| !text.is_empty()).map(|text| shorten(text, limit));
-        if outcome.spends_attempt() {
+        if outcome.spends_attempt() || counts_all {
             item.spent += 1;
         }
     }

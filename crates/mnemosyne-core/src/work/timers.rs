@@ -66,6 +66,12 @@ impl Timers {
         self.due.remove(&timer);
     }
 
+    /// A mistake that tests plant.
+    #[cfg(feature = "planted")]
+    pub(crate) fn forget_backoffs(&mut self) {
+        self.due.retain(|timer| timer.reason != DeadlineReason::BackoffEnds);
+    }
+
     /// The earliest deadline.
     pub(crate) fn first(&self) -> Option<Timer> {
         self.due.first().copied()

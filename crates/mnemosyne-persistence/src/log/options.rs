@@ -33,6 +33,9 @@ pub struct LogOptions {
     pub execution: Execution,
     /// Called once, before anything else, when the log can acknowledge nothing any more. The node ends its process.
     pub on_fatal: Arc<dyn Fn(&LogError) + Send + Sync>,
+    /// A mistake that tests plant: the high-water mark is not looked at.
+    #[cfg(feature = "planted")]
+    pub ignores_mark: bool,
 }
 
 /// Where the work of a log is done.
@@ -61,6 +64,8 @@ impl Default for LogOptions {
             retry_full: Duration::from_millis(250),
             execution: Execution::Threads,
             on_fatal: Arc::new(|_| {}),
+            #[cfg(feature = "planted")]
+            ignores_mark: false,
         }
     }
 }

@@ -56,6 +56,8 @@ pub(super) fn recover(
     } else {
         (MarkFile::create(backend, dir)?, Mark::default())
     };
+    #[cfg(feature = "planted")]
+    let mark = if options.ignores_mark { Mark::default() } else { mark };
     match files.newest(dir, mark)? {
         Some(newest) => read_back(backend, dir, options, &files.numbers, newest, mark_file, mark),
         None => begin(backend, dir, options, mark_file),

@@ -29,8 +29,12 @@ impl Submissions {
     }
 
     pub(crate) fn event(&mut self, event: &Event) {
-        if let Event::RunRetired { run } = event {
-            self.retired.insert(*run);
+        match event {
+            Event::RunRetired { run } => drop(self.retired.insert(*run)),
+            // They join a run that was accepted before.
+            Event::ReviewRequested { .. } => self.items += 1,
+            Event::ItemsAdded { items, .. } => self.items += u64::from(*items),
+            _ => {}
         }
     }
 
