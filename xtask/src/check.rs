@@ -13,8 +13,7 @@ use crate::workspace;
 pub(crate) const TEST_COMMAND: &str = "cargo test --workspace";
 const FORMAT_COMMAND: &str = "cargo fmt --all --check";
 /// With the feature that is off by default, so that what it switches on is looked at, too.
-const LINT_COMMAND: &str =
-    "cargo clippy --workspace --all-targets --features xtask/bench,mnemosyne-sim/planted --quiet -- -D warnings";
+const LINT_COMMAND: &str = "cargo clippy --workspace --all-targets --features xtask/bench,mnemosyne-sim/planted --quiet -- -D warnings";
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {

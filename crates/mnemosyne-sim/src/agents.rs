@@ -74,6 +74,7 @@ impl Script {
     pub(crate) fn of(scenario: &Scenario, work: &[u8], dice: &mut Dice) -> Self {
         let hangs = dice.chance(scenario.hanging_percent);
         let exit = match () {
+            () if scenario.is_plain => Exit::Code(0),
             () if dice.chance(scenario.failing_percent) => Exit::Code(1 + i32::from(dice.small(0, 3))),
             () if dice.chance(3) => Exit::Throttled,
             () if work == task::REVIEW && dice.chance(10) => Exit::NoJudge,
@@ -84,7 +85,7 @@ impl Script {
         };
         let works = dice.range(5, scenario.work_millis);
         let is_stubborn = dice.chance(scenario.stubborn_percent);
-        let asks = dice.chance(8);
+        let asks = !scenario.is_plain && dice.chance(8);
         Self { works: (!hangs).then_some(works), exit, is_stubborn, asks }
     }
 }

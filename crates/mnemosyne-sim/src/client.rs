@@ -80,6 +80,13 @@ impl Sim {
         true
     }
 
+    /// Submits one run of so many items.
+    pub(crate) fn submit_many(&mut self, at: usize, items: u32) -> u64 {
+        let number = self.client.numbers + 1;
+        let spec = workload::many(number, items);
+        self.request(at, Some(spec), None, 1)
+    }
+
     /// Decides one of the questions that wait.
     pub(crate) fn decide(&mut self, at: usize, dice: &mut Dice) {
         let open: Vec<_> =

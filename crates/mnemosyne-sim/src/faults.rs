@@ -34,6 +34,9 @@ impl Sim {
             Action::Submit => {
                 self.submit(at, &mut dice);
             }
+            Action::SubmitMany { items } => {
+                self.submit_many(at, items);
+            }
             Action::Cancel => {
                 self.change(at, &mut dice, |target| Command::Cancel { target, reason: "enough".into() });
             }
@@ -140,6 +143,7 @@ impl Sim {
             Action::TruncateLog => self.truncate_log(at, dice).then_some("log shortened"),
             Action::FlipBit => self.flip_bit(at, dice).then_some("bit flipped"),
             Action::Submit
+            | Action::SubmitMany { .. }
             | Action::Cancel
             | Action::Retry
             | Action::Pause

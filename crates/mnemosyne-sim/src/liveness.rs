@@ -65,7 +65,8 @@ impl Sim {
     pub(crate) fn probe(&mut self) {
         let mut dice = Dice::new(self.scenario.seed);
         let last = self.members.len() - 1;
-        let operation = self.submit(last, &mut dice);
+        let is_plain = self.scenario.is_plain;
+        let operation = if is_plain { self.submit_many(last, 1) } else { self.submit(last, &mut dice) };
         self.client.probe = Some(operation);
         self.queue.after(ANSWERED_WITHIN, Happening::Judge);
     }

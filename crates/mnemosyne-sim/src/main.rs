@@ -1,11 +1,15 @@
-//! `mnemosyne-sim run | replay`: runs seeds, and shows what a failing one did.
+//! `mnemosyne-sim run | soak | replay`: runs seeds, and shows what a failing one did.
 
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
 use mnemosyne_sim::{Coverage, Outcome, Scenario, run, shrink};
+
+/// Time between two signs of life.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// The deterministic simulator.
 #[derive(Debug, Parser)]
@@ -19,6 +23,8 @@ struct Cli {
 enum Task {
     /// Run many seeds
     Run(Run),
+    /// Run seeds until one fails or the time is over
+    Soak(Soak),
     /// Run one seed again
     Replay(Replay),
 }
@@ -31,6 +37,21 @@ struct Run {
     /// Run the first so many seeds twice and compare their traces
     #[arg(long, default_value_t = 0)]
     double: u64,
+    #[command(flatten)]
+    shape: Shape,
+}
+
+#[derive(Debug, Args)]
+struct Soak {
+    /// How long, as 90s, 30m or 1h
+    #[arg(long = "for", value_name = "TIME", value_parser = time, conflicts_with = "seeds")]
+    time: Option<Duration>,
+    /// How many seeds
+    #[arg(long, default_value_t = 10_000)]
+    seeds: u64,
+    /// The first one
+    #[arg(long, default_value_t = 1_000_000)]
+    first: u64,
     #[command(flatten)]
     shape: Shape,
 }
@@ -82,6 +103,7 @@ impl Shape {
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Run(task) => run_all(&task),
+        Task::Soak(task) => soak(&task),
         Task::Replay(task) => replay(&task),
     };
     // Nobody reads any more when this fails.
@@ -125,6 +147,48 @@ fn run_all(task: &Run) -> io::Result<ExitCode> {
     Ok(if failed + invalid == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Runs seed after seed; the first one that fails is shown, and is the last.
+fn soak(task: &Soak) -> io::Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    let commit = std::env::var("MNEMOSYNE_SIM_COMMIT").unwrap_or_else(|_| "not told".to_owned());
+    let start = Instant::now();
+    let (mut seeds, mut millis, mut failed) = (0_u64, 0_u64, false);
+    let mut told = start;
+    let goes_on = |seeds: u64| match task.time {
+        Some(time) => start.elapsed() < time,
+        None => seeds < task.seeds,
+    };
+    while goes_on(seeds) && !failed {
+        let seed = task.first + seeds;
+        let outcome = caught(&task.shape.scenario(seed));
+        let shortcoming = outcome.as_ref().and_then(Outcome::shortcoming);
+        let what = match &outcome {
+            None => Some("panicked".to_owned()),
+            Some(Outcome { violation: Some(violation), .. }) => Some(violation.to_string()),
+            Some(_) => shortcoming.map(|what| format!("is invalid: {what}")),
+        };
+        if let Some(what) = what {
+            failed = true;
+            writeln!(out, "seed {seed}: {what}\n  {}", command(seed, &task.shape))?;
+        }
+        millis += outcome.map_or(0, |outcome| outcome.millis);
+        seeds += 1;
+        if told.elapsed() > TELL_EVERY {
+            told = Instant::now();
+            writeln!(out, "{seeds} seeds so far")?;
+        }
+    }
+    let (secs, hours) = (start.elapsed().as_secs_f64(), millis / 3_600_000);
+    let rate = seeds as f64 / secs.max(0.001);
+    let failures = u64::from(failed);
+    writeln!(
+        out,
+        "commit {commit}: {seeds} seeds from {} on, {hours} virtual hours in {secs:.0} s ({rate:.0} seeds/s): {failures} failed",
+        task.first
+    )?;
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
 fn replay(task: &Replay) -> io::Result<ExitCode> {
     let mut out = io::stdout().lock();
     let mut scenario = task.shape.scenario(task.seed);
@@ -155,6 +219,18 @@ fn caught(scenario: &Scenario) -> Option<Outcome> {
 
 fn command(seed: u64, shape: &Shape) -> String {
     format!("cargo run -p mnemosyne-sim -- replay {seed} {} --trace --shrink", shape.arguments())
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is not a time like 90s, 30m or 1h");
+    let (number, unit) = text.split_at(text.len().saturating_sub(1));
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    match unit {
+        "s" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(number * 60)),
+        "h" => Ok(Duration::from_secs(number * 3_600)),
+        _ => Err(wrong()),
+    }
 }
 
 fn seeds(text: &str) -> Result<std::ops::Range<u64>, String> {

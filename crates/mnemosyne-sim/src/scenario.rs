@@ -42,6 +42,10 @@ pub(crate) enum DiskFailure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Submit,
+    /// One run of so many items.
+    SubmitMany {
+        items: u32,
+    },
     Cancel,
     Retry,
     Pause,
@@ -87,7 +91,16 @@ pub(crate) enum Action {
 
 impl Action {
     pub(crate) fn is_fault(self) -> bool {
-        !matches!(self, Self::Submit | Self::Cancel | Self::Retry | Self::Pause | Self::Resume | Self::Decide)
+        !matches!(
+            self,
+            Self::Submit
+                | Self::SubmitMany { .. }
+                | Self::Cancel
+                | Self::Retry
+                | Self::Pause
+                | Self::Resume
+                | Self::Decide
+        )
     }
 }
 
@@ -121,6 +134,8 @@ pub struct Scenario {
     pub(crate) hanging_percent: u64,
     pub(crate) stubborn_percent: u64,
     pub(crate) work_millis: u64,
+    /// All agents do what they are to do, and there is one run.
+    pub(crate) is_plain: bool,
     pub(crate) steps: Vec<Step>,
     pub(crate) bug: Option<Bug>,
 }
@@ -148,11 +163,42 @@ impl Scenario {
             hanging_percent: dice.range(0, 4),
             stubborn_percent: dice.range(0, 50),
             work_millis: dice.range(50, 3_000),
+            is_plain: false,
             steps: Vec::new(),
             bug: None,
         };
         scenario.steps = steps(&mut all.split(label::STEPS), &scenario);
         scenario
+    }
+
+    /// One member that works on one run of so many items for a day, is started anew every ten minutes, in order and
+    /// otherwise, and loses its power every hour.
+    #[must_use]
+    pub fn day(seed: u64, items: u32) -> Self {
+        let (minute, day) = (60_000, 24 * 3_600_000);
+        let mut dice = Dice::new(seed).split(label::STEPS);
+        let mut step = |at: u64, action: Action| Step { at, member: 0, seed: dice.roll(u64::MAX), action };
+        let mut steps = vec![step(1_000, Action::SubmitMany { items })];
+        for number in 1..day / (10 * minute) {
+            let action = match number {
+                _ if number % 6 == 0 => Action::PowerCut(LOSSES[usize::try_from(number / 6 % 4).unwrap_or(0)]),
+                _ if number % 2 == 0 => Action::GracefulRestart,
+                _ => Action::Kill,
+            };
+            steps.push(step(number * 10 * minute, action));
+        }
+        Self {
+            members: 1,
+            slots: 4,
+            snapshot_every: 100,
+            failing_percent: 0,
+            hanging_percent: 0,
+            // So that they keep the four slots busy for most of the day.
+            work_millis: day * 4 * 2 / u64::from(items.max(1)) * 85 / 100,
+            is_plain: true,
+            steps,
+            ..Self::new(seed, day)
+        }
     }
 
     /// The same with a mistake planted.
@@ -237,8 +283,11 @@ fn steps(dice: &mut Dice, scenario: &Scenario) -> Vec<Step> {
     steps
 }
 
+/// What a power cut may leave.
+const LOSSES: [Loss; 4] = [Loss::Nothing, Loss::Everything, Loss::Torn, Loss::Reordered];
+
 fn loss(dice: &mut Dice) -> Loss {
-    dice.pick(&[Loss::Nothing, Loss::Everything, Loss::Torn, Loss::Reordered]).unwrap_or(Loss::Everything)
+    dice.pick(&LOSSES).unwrap_or(Loss::Everything)
 }
 
 fn fault(dice: &mut Dice, kind: u64, scenario: &Scenario) -> Action {
@@ -257,7 +306,7 @@ fn fault(dice: &mut Dice, kind: u64, scenario: &Scenario) -> Action {
         6 => Action::SlowDisk { millis: dice.range(500, 5_000) },
         // Behind the high-water mark a flipped bit cannot be told from a torn write.
         7 if scenario.frames_per_mark == 1 => Action::FlipBit,
-        18 => Action::TruncateLog,
+        18 if scenario.frames_per_mark == 1 => Action::TruncateLog,
         8 => Action::PauseProcess { millis: dice.range(100, 4_000) },
         9 => {
             let far = [1_000, 60_000, 3_600_000, 86_400_000];

@@ -104,7 +104,11 @@ impl Storage {
         })?;
         let snapshots =
             SnapshotStore::open(Arc::clone(&backend), "snapshots").map_err(|error| of_store(&error))?;
-        let options = HistoryOptions { segment_bytes_max: 8 << 10, buffer_bytes_max: 1 << 10, ..HistoryOptions::default() };
+        let options = HistoryOptions {
+            segment_bytes_max: 8 << 10,
+            buffer_bytes_max: 1 << 10,
+            ..HistoryOptions::default()
+        };
         let history = History::open(backend, "history", options).map_err(|error| of_store(&error))?;
         let syncs_history = !scenario.has(Bug::HistoryNotSynced);
         let counts_at_once = scenario.has(Bug::AckBeforeDurable);

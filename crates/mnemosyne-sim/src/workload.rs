@@ -53,6 +53,30 @@ pub(crate) fn run(number: u64, key: Option<Box<str>>, dice: &mut Dice) -> RunSpe
     spec
 }
 
+/// A run of many items, each of which needs some of those before it.
+pub(crate) fn many(number: u64, items: u32) -> RunSpec {
+    let mut digest = [1; 32];
+    digest[..8].copy_from_slice(&number.to_le_bytes());
+    let needs = |at: u32| [7, 40].into_iter().filter_map(|back| at.checked_sub(back)).map(on_success).collect();
+    let item = |at: u32| ItemSpec {
+        name: format!("i{at}").into(),
+        needs: needs(at),
+        priority: u8::try_from(at % 11).unwrap_or(0),
+        task: Payload::Inline(task::WORK.into()),
+        ..ItemSpec::default()
+    };
+    RunSpec {
+        name: format!("many-{number}").into(),
+        namespace: "sim".into(),
+        key: Some(format!("run-{number}").into()),
+        digest,
+        policies: vec![policy(Retry::default(), Timeouts::default())],
+        demands: vec![Demand::default()],
+        items: (0..items).map(item).collect(),
+        ..RunSpec::default()
+    }
+}
+
 /// Items that one of a run adds to it.
 pub(crate) fn children(of: &str, dice: &mut Dice) -> RunSpec {
     let count = dice.small(1, 4);

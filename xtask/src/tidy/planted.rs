@@ -16,7 +16,9 @@ const PASSES_ON: &str = "crates/mnemosyne-sim/Cargo.toml";
 
 fn find(workspace: &Workspace) -> Vec<Finding> {
     let manifests = workspace.with_extension("toml").filter(|(path, _)| path.ends_with("Cargo.toml"));
-    manifests.flat_map(|(path, text)| problems(path, text).into_iter().map(|what| Finding::of(path, what))).collect()
+    manifests
+        .flat_map(|(path, text)| problems(path, text).into_iter().map(|what| Finding::of(path, what)))
+        .collect()
 }
 
 fn problems(path: &str, text: &str) -> Vec<String> {

@@ -64,7 +64,11 @@ impl Member {
         let log = Log::open(Arc::clone(&backend), "log", options).map_err(|error| error.to_string())?;
         let snapshots =
             SnapshotStore::open(Arc::clone(&backend), "snapshots").map_err(|error| error.to_string())?;
-        let options = HistoryOptions { segment_bytes_max: 8 << 10, buffer_bytes_max: 1 << 10, ..HistoryOptions::default() };
+        let options = HistoryOptions {
+            segment_bytes_max: 8 << 10,
+            buffer_bytes_max: 1 << 10,
+            ..HistoryOptions::default()
+        };
         let history = History::open(backend, "history", options).map_err(|error| error.to_string())?;
         let (history, effects) = (Arc::new(Mutex::new(history)), Arc::default());
         let observer = Outlet { history: Arc::clone(&history), effects: Arc::clone(&effects) };
