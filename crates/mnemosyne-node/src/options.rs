@@ -7,7 +7,6 @@ use mnemosyne_consensus::{OpenError, ProposeError};
 use mnemosyne_core::id::NodeId;
 use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::settings::Settings;
-use mnemosyne_persistence::DataDirError;
 use thiserror::Error;
 
 use crate::process::ProcessOptions;
