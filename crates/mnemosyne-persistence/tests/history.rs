@@ -279,3 +279,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_segment_whose_maker_died_before_its_name_was_durable_stays_after_a_power_cut() {
+    let mut crashes = 0;
+    for operation in 1.. {
+        let disk = FaultBackend::new(1);
+        disk.crash_at(operation);
+        let made = History::open(Arc::new(disk.clone()), "history", HistoryOptions::default());
+        let kept = made.and_then(|mut history| {
+            history.append(1, b"one")?;
+            history.sync()
+        });
+        if kept.is_ok() {
+            break;
+        }
+        crashes += 1;
+        // Only the process has died.
+        let disk = disk.restart();
+        let mut history =
+            History::open(Arc::new(disk.clone()), "history", HistoryOptions::default()).expect("it opens");
+        history.append(1, b"one").expect("it is the next one, or there");
+        history.sync().expect("the disk works");
+        disk.crash(Loss::Everything);
+        let disk = disk.restart();
+        let history = History::open(Arc::new(disk), "history", HistoryOptions::default()).expect("it opens");
+        assert_eq!(history.durable_seq(), Some(1), "died in operation {operation}");
+    }
+    assert!(crashes > 3, "each operation was one to die in");
+}

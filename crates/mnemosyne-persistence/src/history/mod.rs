@@ -94,6 +94,9 @@ impl History {
         let view = history.catalog().view();
         if let Some(active) = &view.active {
             active.segment.secure_tail(&active.index)?;
+            // Whoever made the file may have died before its name was durable.
+            let synced = history.catalog().backend.sync_dir(dir);
+            synced.map_err(|error| StoreError::io("sync", dir, error))?;
         }
         // What was before a new start, and whose removal was interrupted.
         history.remove_files(&obsolete)?;
