@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use mnemosyne_core::command::{Command, OnExisting, Submission, Target};
-use mnemosyne_core::id::{QuestionId, RunId};
+use mnemosyne_core::id::{QuestionId, RunId, SessionId};
 use mnemosyne_core::inbox::Decision;
 use mnemosyne_core::reply::Reply;
 use mnemosyne_core::work::spec::RunSpec;
@@ -51,6 +51,8 @@ pub(crate) struct Client {
     pub(crate) probe: Option<u64>,
     /// What was approved in the end, and when last.
     approved: BTreeMap<QuestionId, u64>,
+    /// Which sessions' work was let go, and when last.
+    resumed: BTreeMap<SessionId, u64>,
 }
 
 impl Sim {
@@ -99,8 +101,17 @@ impl Sim {
         self.request(at, None, Some(command), 1);
     }
 
-    /// Approves everything that waits for somebody.
+    /// Approves everything that waits for somebody, and lets go what a session has left held.
     pub(crate) fn approve_all(&mut self) {
+        for known in self.oracle.reference.sessions() {
+            let (session, now) = (known.session.id, self.queue.now());
+            let before = self.client.resumed.get(&session).copied();
+            if known.session.holds && before.is_none_or(|before| now >= before + PATIENCE) {
+                self.client.resumed.insert(session, now);
+                self.coverage.count("session resumed");
+                self.request(0, None, Some(Command::ResumeSession { session }), 1);
+            }
+        }
         for question in self.oracle.reference.questions(usize::MAX) {
             let again = self.client.approved.insert(question.id, self.queue.now());
             if again.is_some_and(|before| self.queue.now() < before + PATIENCE) {

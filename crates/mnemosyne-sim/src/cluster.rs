@@ -334,6 +334,8 @@ impl Sim {
                 return self.fail("C9 (replay is the live state)", "a snapshot cannot be read");
             };
             self.scenario.plant(&mut state);
+            // Also when it dies before the snapshot is known to be durable.
+            self.members[at].history_begins_anew = true;
             let Some(running) = self.running(at) else { return };
             if !running.storage.snapshot(term, &state) {
                 return;
@@ -347,7 +349,6 @@ impl Sim {
             (running.snapshot_index, running.snapshot_term) = (index, term);
             let member = &mut self.members[at];
             member.confirmed_snapshot = index;
-            member.history_begins_anew = true;
             member.confirmed = if goes_on { member.confirmed.split_off(&(index + 1)) } else { BTreeMap::new() };
             self.coverage.count("snapshot installed");
             self.after_jump(at);

@@ -22,6 +22,7 @@ mod check;
 mod client;
 mod cluster;
 mod coverage;
+mod damage;
 mod dice;
 mod entry;
 mod executor;

@@ -103,6 +103,8 @@ pub(crate) enum Purpose {
     Tick,
     /// A report on an attempt.
     Report(FencingToken),
+    /// A sign of life.
+    Beat,
     /// A report that must be refused.
     Fenced,
     /// Nobody waits for it.

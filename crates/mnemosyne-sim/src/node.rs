@@ -4,8 +4,12 @@
 use mnemosyne_core::command::Command;
 use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::reply::Reply;
+use mnemosyne_core::session::{Opening, SessionProcess};
 use mnemosyne_core::settings::Settings;
+use mnemosyne_core::time::Span;
+use mnemosyne_core::view::Order;
 
+use crate::agents::Exit;
 use crate::check::t2_clock;
 use crate::cluster::Message;
 use crate::entry::{Asked, Entry, Origin};
@@ -16,6 +20,9 @@ use crate::sim::{Happening, Sim};
 const REPEAT_AFTER: u64 = 3_000;
 /// Time between two looks for a leader to forward commands to.
 const LOOK_FOR_LEADER: u64 = 50;
+/// Time between two signs of life, and after how much silence a node is taken for gone: longer than any fault lasts.
+const BEAT_EVERY: u64 = 4_000;
+const ORPHAN_AFTER: u64 = 45_000;
 /// Entries between two state hashes in the log.
 const HASH_EVERY: u64 = 16;
 /// What a disk that is slow adds to each write, at most.
@@ -31,7 +38,8 @@ impl Sim {
         let number = running.asked;
         let kept = can_get_lost.then(|| command.clone());
         running.inbox.push(Asked { origin: Origin { node, life, number }, command });
-        let repeats = can_get_lost && !matches!(purpose, Purpose::Client(_) | Purpose::Fenced | Purpose::Other);
+        let repeats = can_get_lost
+            && !matches!(purpose, Purpose::Client(_) | Purpose::Fenced | Purpose::Beat | Purpose::Other);
         running.pending.insert(number, (purpose, kept));
         if repeats {
             self.queue.after(REPEAT_AFTER, Happening::Repeat(at, life, number));
@@ -131,7 +139,9 @@ impl Sim {
                 // This process holds the disk, so whoever had a session here is gone.
                 match running.state.session_of(id) {
                     Some(session) => {
-                        self.ask(at, Command::AbandonSession { node: id, session }, Purpose::Abandon);
+                        let holds = !self.scenario.auto_resume;
+                        let command = Command::OrphanSession { node: id, session, holds };
+                        self.ask(at, command, Purpose::Abandon);
                     }
                     None => self.configure(at),
                 }
@@ -142,6 +152,8 @@ impl Sim {
                 let Some(running) = self.running(at) else { return };
                 if let Reply::Session { session, .. } = reply {
                     running.stage = Stage::Working(*session);
+                    let life = self.members[at].life;
+                    self.queue.after(BEAT_EVERY, Happening::Beat(at, life));
                     self.coverage.count("session started");
                 }
             }
@@ -161,7 +173,17 @@ impl Sim {
                 }
                 self.coverage.count("report fenced");
             }
-            Purpose::Other => {}
+            // One that was said while the session was being closed.
+            Purpose::Beat if matches!(reply, Reply::Refused(_)) => {
+                let is_working = self.running(at).is_some_and(|one| matches!(one.stage, Stage::Working(_)));
+                if is_working {
+                    self.fail(
+                        "S1 (who lives is not taken for gone)",
+                        format!("a sign of life of {id}: {reply:?}"),
+                    );
+                }
+            }
+            Purpose::Beat | Purpose::Other => {}
         }
     }
 
@@ -177,11 +199,44 @@ impl Sim {
         let Some(running) = self.running(at) else { return };
         running.stage = Stage::Joining;
         let orders = running.state.orders_of(id);
+        self.clean_up(at, &orders);
         for order in &orders {
             self.take_up(at, order);
         }
         let facts = NodeFacts { slots: [1, 1, 1, slots], ..NodeFacts::default() };
-        self.ask(at, Command::StartSession { node: id, facts }, Purpose::StartSession);
+        let process = SessionProcess {
+            pid: u32::try_from(self.members[at].life).unwrap_or(0),
+            start_ticks: self.queue.now(),
+            boot_id: "sim".into(),
+            host: format!("host-{}", id.0).into(),
+            version: "0".into(),
+        };
+        // With several members another one's clock may be a day ahead, which nobody may take for a day of silence.
+        let orphan_after = (self.members.len() == 1).then(|| Span::from_millis(ORPHAN_AFTER));
+        let opening = Box::new(Opening { process, orphan_after, auto_resume: self.scenario.auto_resume });
+        self.ask(at, Command::OpenSession { node: id, facts, opening }, Purpose::StartSession);
+    }
+
+    /// Ends agents of attempts that the node does not hold any more, before it is granted new ones.
+    fn clean_up(&mut self, at: usize, orders: &[Order]) {
+        let machine = &mut self.members[at].machine;
+        let left = machine.alive().filter(|(token, _)| orders.iter().all(|order| order.token != *token));
+        let left: Vec<_> = left.map(|(token, agent)| (token, agent.pid)).collect();
+        for (token, pid) in left {
+            self.members[at].machine.end(token, pid, Exit::Stopped);
+            self.coverage.count("leftover stopped");
+        }
+    }
+
+    /// The process gives a sign of life.
+    pub(crate) fn beat(&mut self, at: usize) {
+        let (node, life) = (self.members[at].id, self.members[at].life);
+        let Some(Stage::Working(session)) = self.running(at).map(|running| running.stage) else { return };
+        self.queue.after(BEAT_EVERY, Happening::Beat(at, life));
+        // At the very end nothing is to happen any more, so that all members can be compared.
+        if self.idle_since.is_none() {
+            self.ask(at, Command::Heartbeat { node, session }, Purpose::Beat);
+        }
     }
 
     /// The state was replaced by another member's snapshot: what is to be done is read off it again.

@@ -134,6 +134,8 @@ pub struct Scenario {
     pub(crate) hanging_percent: u64,
     pub(crate) stubborn_percent: u64,
     pub(crate) work_millis: u64,
+    /// What was interrupted by a process that went without a word starts again by itself.
+    pub(crate) auto_resume: bool,
     /// All agents do what they are to do, and there is one run.
     pub(crate) is_plain: bool,
     pub(crate) steps: Vec<Step>,
@@ -163,6 +165,7 @@ impl Scenario {
             hanging_percent: dice.range(0, 4),
             stubborn_percent: dice.range(0, 50),
             work_millis: dice.range(50, 3_000),
+            auto_resume: dice.chance(75),
             is_plain: false,
             steps: Vec::new(),
             bug: None,
@@ -195,6 +198,7 @@ impl Scenario {
             hanging_percent: 0,
             // So that they keep the four slots busy for most of the day.
             work_millis: day * 4 * 2 / u64::from(items.max(1)) * 85 / 100,
+            auto_resume: true,
             is_plain: true,
             steps,
             ..Self::new(seed, day)

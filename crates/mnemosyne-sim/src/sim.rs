@@ -28,6 +28,8 @@ pub(crate) enum Happening {
     Flush(usize, u64),
     Wake(usize, u64),
     Heartbeat(usize, u64),
+    /// A process gives a sign of life.
+    Beat(usize, u64),
     Deliver {
         to: usize,
         from: usize,
@@ -202,6 +204,7 @@ impl Sim {
             Happening::Flush(at, _) => self.flush(at),
             Happening::Wake(at, _) => self.wake(at),
             Happening::Heartbeat(at, _) => self.heartbeat(at),
+            Happening::Beat(at, _) => self.beat(at),
             Happening::Deliver { to, from, message } => self.deliver(to, from, message),
             Happening::Begin(at, _, token) => self.begin(at, token),
             Happening::Worked { at, token, pid, exit } => self.worked(at, token, pid, exit),
@@ -253,6 +256,7 @@ impl Happening {
             Self::Flush(at, life)
             | Self::Wake(at, life)
             | Self::Heartbeat(at, life)
+            | Self::Beat(at, life)
             | Self::Begin(at, life, _)
             | Self::Notice(at, life, _)
             | Self::Repeat(at, life, _) => Some((at, life)),

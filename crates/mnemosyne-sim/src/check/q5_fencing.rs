@@ -41,6 +41,13 @@ impl Fencing {
     }
 
     pub(crate) fn event(&mut self, event: &Event) -> Result<(), Violation> {
+        if let Event::AttemptEnded { item, token, .. } = event
+            && self.granted.get(item) == Some(token)
+        {
+            // Nobody has reported on it: its node was silent for too long.
+            self.granted.remove(item);
+            self.ended.push((*item, *token));
+        }
         let Event::WorkItemAssigned { item, token, .. } = event else { return Ok(()) };
         let before = self.granted.insert(*item, *token);
         let largest = self.largest.insert(*item, *token);
