@@ -8,6 +8,7 @@
 mod planted;
 
 pub mod agent;
+pub mod blobs;
 pub mod command;
 pub mod config;
 pub mod context;

@@ -222,6 +222,10 @@ impl Orchestration {
 }
 
 impl Snapshot {
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
     /// Index of the last entry that is in it.
     #[must_use]
     pub fn applied(&self) -> u64 {

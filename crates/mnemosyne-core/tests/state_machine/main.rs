@@ -4,6 +4,7 @@ mod approval;
 mod elsewhere;
 mod expanding;
 mod random;
+mod referring;
 mod reopened;
 mod sessions;
 mod stories;
