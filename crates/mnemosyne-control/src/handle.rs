@@ -6,7 +6,7 @@ use mnemosyne_core::agent::PoolView;
 use mnemosyne_core::command::{Submission, Target};
 use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::id::{ItemId, RunId, SessionId};
-use mnemosyne_core::reply::{Refusal, Reply};
+use mnemosyne_core::reply::{Imported, Refusal, Reply};
 use mnemosyne_core::session::SessionView;
 use mnemosyne_core::time::Stamp;
 use mnemosyne_core::view::{ItemDetail, ItemFilter, ItemView, RunView, StatusView};
@@ -17,7 +17,9 @@ use thiserror::Error;
 
 use crate::client::Connection;
 use crate::endpoint::Endpoint;
-use crate::request::{Answer, EventFilter, Found, Output, OutputQuery, Performance, Reconciled, Request, Then};
+use crate::request::{
+    Answer, EventFilter, Exported, Found, Output, OutputQuery, Performance, Reconciled, Request, Then,
+};
 
 /// A way to talk to a node. Clones talk to the same one.
 #[derive(Clone)]
@@ -233,6 +235,45 @@ impl Handle {
     /// As [`Handle::call`].
     pub async fn select_events(&self, filter: EventFilter) -> Result<Vec<EventRecord>, CallError> {
         ask!(self, Request::Events(Box::new(filter)), Events)
+    }
+
+    /// A run by itself.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn export(&self, run: RunId) -> Result<Exported, CallError> {
+        ask!(self, Request::Export(run), Exported).map(|exported| *exported)
+    }
+
+    /// Keeps bytes as a blob.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn put_blob(&self, bytes: Vec<u8>) -> Result<(), CallError> {
+        self.call(Request::PutBlob(bytes)).await.map(drop)
+    }
+
+    /// Takes in a run that another data directory has given out.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn import(&self, records: Vec<Box<[u8]>>) -> Result<Imported, CallError> {
+        self.imported(Request::Import(records)).await
+    }
+
+    /// Accepts a run that does a part of an earlier one anew.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn fork(&self, run: RunId, from: Vec<u32>) -> Result<Imported, CallError> {
+        self.imported(Request::Fork { run, from }).await
+    }
+
+    async fn imported(&self, request: Request) -> Result<Imported, CallError> {
+        match self.call(request).await? {
+            Answer::Reply(Reply::Imported(told)) => Ok(told),
+            _ => Err(CallError::Unexpected),
+        }
     }
 
     /// A run as it was at some moment.

@@ -71,6 +71,19 @@ pub enum Request {
     Pools,
     /// What is known of the work of agents so far.
     TrackRecords,
+    /// A run by itself, to be taken somewhere else.
+    Export(RunId),
+    /// Keep these bytes as a blob.
+    PutBlob(Vec<u8>),
+    /// Take in a run that another data directory has given out; its blobs were put before.
+    Import(Vec<Box<[u8]>>),
+    /// Accept a run that does these items of an earlier one anew, and what depends on them.
+    Fork {
+        /// The earlier run, which may have left the state.
+        run: RunId,
+        /// Positions of the items.
+        from: Vec<u32>,
+    },
     /// The sessions that are known, newest first.
     Sessions,
     /// The work that a session had not ended when it did itself.
@@ -130,6 +143,15 @@ impl EventFilter {
             && is_about_run
             && is_about_item
     }
+}
+
+/// A run by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exported {
+    /// Its records, as [`RunImage`](mnemosyne_core::image::RunImage) makes them.
+    pub records: Vec<Box<[u8]>>,
+    /// The blobs that it refers to.
+    pub blobs: Vec<[u8; 32]>,
 }
 
 /// A run as it was.
@@ -241,6 +263,8 @@ pub enum Answer {
     Damaged(String),
     /// To [`Request::RunAt`].
     Then(Box<Then>),
+    /// To [`Request::Export`].
+    Exported(Box<Exported>),
     /// To [`Request::Sessions`].
     Sessions(Vec<SessionView>),
     /// To [`Request::Reconcile`].

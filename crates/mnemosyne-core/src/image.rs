@@ -18,8 +18,10 @@ use crate::snapshot::run_is_sound;
 use crate::time::Stamp;
 use crate::work::item::Item;
 use crate::work::pages::Pages;
+use crate::work::payload::Payload;
 use crate::work::run::{Run, RunHead, RunResult};
 use crate::work::state::ItemState;
+use crate::work::task::RunContext;
 
 /// Version of the records.
 const VERSION: u32 = 1;
@@ -82,6 +84,9 @@ pub enum ImageError {
     /// They are not what they should be.
     #[error("the record of a run is damaged: {0}")]
     Damaged(String),
+    /// They cannot be decoded.
+    #[error("the record of a run is damaged: {0}")]
+    Decode(#[from] postcard::Error),
     /// They were written by a newer version.
     #[error("the record of a run has version {found}; this program reads up to {VERSION}")]
     Newer {
@@ -110,7 +115,7 @@ impl RunSummary {
         if tag.part != 0 {
             return Err(ImageError::Damaged("it is not the first one".to_owned()));
         }
-        postcard::take_from_bytes(rest).map(|(summary, _)| summary).map_err(damaged)
+        Ok(postcard::take_from_bytes(rest).map(|(summary, _)| summary)?)
     }
 }
 
@@ -149,6 +154,24 @@ impl RunImage {
         &self.summary
     }
 
+    /// What its items share when they are launched, encoded.
+    #[must_use]
+    pub fn context(&self) -> &Payload {
+        &self.head.context
+    }
+
+    /// The same run with the relative paths of its plan starting from another folder. `context` are the bytes behind
+    /// [`RunImage::context`].
+    ///
+    /// # Errors
+    /// When these are something else.
+    pub fn moved_to(mut self, base_dir: &str, context: &[u8]) -> Result<Self, ImageError> {
+        let context = RunContext { base_dir: base_dir.to_owned(), ..context_of(context)? };
+        let bytes = postcard::to_stdvec(&context)?;
+        self.head.context = Payload::Inline(bytes.into());
+        Ok(self)
+    }
+
     /// How many items it has.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a run always has items")]
@@ -185,14 +208,14 @@ impl RunImage {
         let first = records.next().ok_or_else(|| ImageError::Damaged("there is none".to_owned()))?;
         let (tag, rest) = split(first)?;
         let (summary, head, count, questions): (RunSummary, RunHead, u32, Vec<Question>) =
-            postcard::from_bytes(rest).map_err(damaged)?;
+            postcard::from_bytes(rest)?;
         let mut items: Vec<Item> = Vec::new();
         for (part, record) in (1_u32..).zip(records) {
             let (found, rest) = split(record)?;
             if (found.run, found.at, found.part) != (tag.run, tag.at, part) {
                 return Err(ImageError::Damaged(format!("part {part} of run {} is another one", tag.run)));
             }
-            let chunk: Vec<Item> = postcard::from_bytes(rest).map_err(damaged)?;
+            let chunk: Vec<Item> = postcard::from_bytes(rest)?;
             items.extend(chunk);
         }
         let whole = tag.part == 0 && tag.run == head.id && items.len() as u64 == u64::from(count);
@@ -220,14 +243,18 @@ impl RunSummary {
     }
 }
 
+/// What the items of a run share when they are launched, decoded.
+///
+/// # Errors
+/// When it is something else.
+pub fn context_of(bytes: &[u8]) -> Result<RunContext, ImageError> {
+    Ok(postcard::from_bytes(bytes)?)
+}
+
 fn split(record: &[u8]) -> Result<(RecordTag, &[u8]), ImageError> {
-    let (version, _) = postcard::take_from_bytes::<u32>(record).map_err(damaged)?;
+    let (version, _) = postcard::take_from_bytes::<u32>(record)?;
     if version > VERSION {
         return Err(ImageError::Newer { found: version });
     }
-    postcard::take_from_bytes(record).map_err(damaged)
-}
-
-fn damaged(error: postcard::Error) -> ImageError {
-    ImageError::Damaged(error.to_string())
+    Ok(postcard::take_from_bytes(record)?)
 }

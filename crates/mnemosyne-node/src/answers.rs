@@ -4,8 +4,9 @@ use std::io;
 use std::path::Path;
 
 use mnemosyne_agents::{OutputReader, Stream};
-use mnemosyne_control::{Answer, Found, Output, OutputQuery, OutputStream, Request};
+use mnemosyne_control::{Answer, Exported, Found, Output, OutputQuery, OutputStream, Request};
 use mnemosyne_core::id::{FencingToken, ItemId, RunId};
+use mnemosyne_core::image::RunImage;
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::reply::{Refusal, Reply};
 use mnemosyne_core::time::Stamp;
@@ -37,6 +38,10 @@ pub(crate) fn of_state(state: &Orchestration, now: Stamp, request: &Request) -> 
         Request::Why(item) => or_refused(state.why(*item), Answer::Why),
         Request::Run(run) => or_refused(state.run_view(*run), Answer::Run),
         Request::Runs(limit) => Answer::Runs(state.runs(*limit)),
+        Request::Export(run) => match state.image(*run) {
+            Some(image) => Answer::Exported(Box::new(exported(&image))),
+            None => Answer::Reply(Reply::Refused(Refusal::UnknownRun { run: *run })),
+        },
         Request::Questions(limit) => Answer::Questions(state.questions((*limit).min(QUESTIONS_MAX))),
         Request::Status => {
             let mut status = state.status();
@@ -55,6 +60,14 @@ pub(crate) fn of_state(state: &Orchestration, now: Stamp, request: &Request) -> 
         },
         _ => return None,
     })
+}
+
+/// A run by itself, for another data directory.
+pub(crate) fn exported(image: &RunImage) -> Exported {
+    Exported {
+        records: image.records().map(Vec::into_boxed_slice).collect(),
+        blobs: image.blobs().into_iter().collect(),
+    }
 }
 
 /// The attempt whose output is asked for: its token, and whether it has ended.

@@ -8,10 +8,11 @@ use futures::future::BoxFuture;
 use mnemosyne_consensus::Consensus;
 use mnemosyne_control::{Answer, Endpoint, OutputQuery, Performance, Request};
 use mnemosyne_core::agent::PoolView;
-use mnemosyne_core::command::{Command, Submission};
+use mnemosyne_core::command::{Command, ForkSource, Submission};
 use mnemosyne_core::id::ItemId;
+use mnemosyne_core::limits::name;
 use mnemosyne_core::orchestration::Orchestration;
-use mnemosyne_core::reply::Reply;
+use mnemosyne_core::reply::{Refusal, Reply};
 use mnemosyne_core::work::payload::Payload;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -93,6 +94,14 @@ impl NodeEndpoint {
                 let kind = if stop_agents { StopKind::Now } else { StopKind::HandOver };
                 self.shutdown.send_replace(Some(kind));
                 Ok(Answer::Done)
+            }
+            Request::PutBlob(bytes) => self.put_blob(bytes).await,
+            Request::Import(records) => self.import(Command::Import { records }).await,
+            Request::Fork { run, from } => {
+                let known = self.look(move |state| state.knows_run(run)).await?;
+                let records = if known { None } else { self.records.records_of(run).await? };
+                let source = records.map_or(ForkSource::Run(run), ForkSource::Records);
+                self.import(Command::Fork { source, from }).await
             }
             Request::Events(filter) => {
                 let of_state = |attempts| self.look(move |state| agents_in(state, attempts)).boxed();
@@ -190,6 +199,29 @@ impl NodeEndpoint {
             submission = unchanged;
         }
         self.ask(Command::Submit(submission)).await
+    }
+
+    async fn put_blob(&self, bytes: Vec<u8>) -> Result<Answer, String> {
+        let payloads = self.payloads.clone();
+        // It is made durable, which blocks.
+        let stored = tokio::task::spawn_blocking(move || payloads.put_blob(&bytes)).await;
+        match stored.map_err(|error| error.to_string())? {
+            Ok(_) => Ok(Answer::Done),
+            Err(PayloadError::Blob(error)) if error.is_full() => Err(self.proposer.no_room().to_string()),
+            Err(error) => Err(in_full(&error)),
+        }
+    }
+
+    /// Proposes a run that comes from elsewhere, if it is small enough for the log.
+    async fn import(&self, command: Command) -> Result<Answer, String> {
+        let (bytes, limit) =
+            (command.log_bytes() as u64, self.look(|state| state.settings().limits.run_bytes_max).await?);
+        if bytes > u64::from(limit) {
+            let (limit, value) = (name::RUN_BYTES.to_owned(), u64::from(limit));
+            let object = "the run".to_owned();
+            return Ok(Answer::Reply(Reply::Refused(Refusal::Limit { limit, value, asked: bytes, object })));
+        }
+        self.ask(command).await
     }
 
     async fn output(&self, query: OutputQuery) -> Result<Answer, String> {

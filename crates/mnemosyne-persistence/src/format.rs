@@ -23,6 +23,7 @@ pub(crate) const HISTORY_SEGMENT: FileTag = FileTag::new(*b"MNEHIS", 1);
 /// A segment with holes. Readers of it read those without, too.
 pub(crate) const HISTORY_COMPACTED: FileTag = FileTag::new(*b"MNEHIS", 2);
 pub(crate) const HISTORY_INDEX: FileTag = FileTag::new(*b"MNEHIX", 1);
+pub(crate) const BUNDLE: FileTag = FileTag::new(*b"MNERUN", 1);
 pub(crate) const BLOB: FileTag = FileTag::new(*b"MNEBLB", 1);
 
 impl FileTag {

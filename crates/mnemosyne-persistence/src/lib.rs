@@ -20,6 +20,7 @@
 compile_error!("planted mistakes are for tests: the feature `planted` is not for release builds");
 
 mod blob;
+mod bundle;
 mod codec;
 mod data_dir;
 mod error;
@@ -33,6 +34,7 @@ mod snapshot;
 pub mod storage;
 
 pub use blob::{BlobId, BlobIdError, BlobReader, BlobStore};
+pub use bundle::{BundleReader, BundleWriter};
 pub use data_dir::{DataDir, DataDirError, DataDirReader};
 pub use error::StoreError;
 pub use history::{

@@ -107,6 +107,15 @@ pub(crate) enum Command {
     /// Look at the sessions of the node, and at the work that one left
     #[command(subcommand)]
     Session(commands::session::Session),
+    /// Write a run into one file, to be taken to another data directory
+    #[command(after_help = examples::EXPORT)]
+    Export(commands::carry::Export),
+    /// Take in a run that was exported, or merge another copy of one that is here
+    #[command(after_help = examples::IMPORT)]
+    Import(commands::carry::Import),
+    /// Start a new run that does items of an earlier one anew and keeps what does not depend on them
+    #[command(after_help = examples::FORK)]
+    Fork(commands::carry::Fork),
     /// Look at the configuration
     #[command(subcommand)]
     Config(commands::config::Config),
@@ -224,6 +233,9 @@ async fn dispatch_async(command: Command, globals: &Globals) -> Result<Exit, Fai
         Command::Agent(command) => command.run(globals).await,
         Command::Pool(command) => command.run(globals).await,
         Command::Session(command) => command.run(globals).await,
+        Command::Export(command) => command.run(globals).await,
+        Command::Import(command) => command.run(globals).await,
+        Command::Fork(command) => command.run(globals).await,
         Command::Doctor(command) => command.run(globals).await,
         Command::Init(_)
         | Command::Plan(_)

@@ -97,5 +97,17 @@ pub(crate) const SESSION_RECOVER: &str = "Examples:
   mnemosyne session recover         # holds what the log says against what runs, and tells what was left
   mnemosyne session recover s3 --json";
 
+pub(crate) const EXPORT: &str = "Examples:
+  mnemosyne export 1kfj6ap2m        # into 1kfj6ap2m.mnemosyne, with its blobs
+  mnemosyne export 1kfj6 -o nightly.mnemosyne";
+
+pub(crate) const IMPORT: &str = "Examples:
+  mnemosyne import nightly.mnemosyne                       # what was under way there starts again here
+  mnemosyne import nightly.mnemosyne --base-dir ~/project  # its plan lay in another folder there";
+
+pub(crate) const FORK: &str = "Examples:
+  mnemosyne fork 1kfj6ap2m --from test          # `test` and what depends on it again, the rest as it was
+  mnemosyne fork 1kfj6ap2m --from 3 --from lint";
+
 pub(crate) const COMPLETIONS: &str = "Examples:
   mnemosyne completions bash > ~/.local/share/bash-completion/completions/mnemosyne";

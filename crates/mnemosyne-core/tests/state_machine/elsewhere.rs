@@ -173,7 +173,7 @@ fn records_that_are_not_whole_are_refused() {
     let whole = records(&ours, id);
     let mut there = Story::new();
     let first = whole[0].clone();
-    for damaged in [vec![], vec![first.clone()], vec![first.clone(), first.clone()], vec![whole[1].clone()]] {
+    for damaged in [vec![], vec![first.clone()], vec![first.clone(), first], vec![whole[1].clone()]] {
         assert!(matches!(there.refused(Command::Import { records: damaged }), Refusal::Invalid { .. }));
     }
     let mut short = whole;

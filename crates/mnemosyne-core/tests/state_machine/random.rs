@@ -66,18 +66,18 @@ impl World {
     fn learn(&mut self, commands: &[Command], output: &Output) {
         for (command, reply) in commands.iter().zip(&output.replies) {
             match (command, reply) {
-                (_, Reply::Submitted { run, items, existing: false }) => {
+                (
+                    _,
+                    Reply::Submitted { run, items, existing: false }
+                    | Reply::Imported(Imported { run, items, existing: false, .. }),
+                ) => {
                     self.runs.push((*run, *items));
                     self.submitted += u64::from(*items);
                 }
-                (_, Reply::Imported(Imported { run, items, existing: false, .. })) => {
-                    self.runs.push((*run, *items));
-                    self.submitted += u64::from(*items);
-                }
-                (Command::StartSession { node, .. }, Reply::Session { session, .. }) => {
-                    self.sessions.insert(*node, *session);
-                }
-                (Command::OpenSession { node, .. }, Reply::Session { session, .. }) => {
+                (
+                    Command::StartSession { node, .. } | Command::OpenSession { node, .. },
+                    Reply::Session { session, .. },
+                ) => {
                     self.sessions.insert(*node, *session);
                 }
                 (

@@ -10,7 +10,7 @@ use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::time::Stamp;
 
 use super::reader::{RecordsError, RecordsReader, RunsReader};
-use crate::answers::{find_item, of_state, parts_of};
+use crate::answers::{exported, find_item, of_state, parts_of};
 
 /// Events of one answer.
 const EVENTS_MAX: usize = 100_000;
@@ -56,6 +56,12 @@ impl RecordsReader {
         Ok(found)
     }
 
+    /// The records of a run that has left the state, to be forked.
+    pub(crate) async fn records_of(&self, run: RunId) -> Result<Option<Vec<Box<[u8]>>>, String> {
+        let image = self.blocking(move |records| records.runs.image(run)).await?;
+        Ok(image.map(|image| image.records().map(Vec::into_boxed_slice).collect()))
+    }
+
     /// Reads the disk where that holds nobody up.
     async fn blocking<R: Send + 'static>(
         &self,
@@ -75,6 +81,10 @@ impl RecordsReader {
                 return self.runs.latest(*before, (*limit).min(RUNS_MAX)).map(|runs| Some(Answer::Runs(runs)));
             }
             Request::Find(text) => return self.runs.find(text).map(|found| Some(Answer::Found(found))),
+            Request::Export(run) => {
+                let image = self.runs.image(*run)?;
+                return Ok(image.map(|image| Answer::Exported(Box::new(exported(&image)))));
+            }
             Request::Run(run) => *run,
             Request::Item(item) | Request::Why(item) => item.run,
             Request::Output(query) => {

@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod agent_ls;
 pub(crate) mod agent_test;
+pub(crate) mod carry;
 pub(crate) mod change;
 pub(crate) mod completions;
 pub(crate) mod config;

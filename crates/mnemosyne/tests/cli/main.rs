@@ -9,6 +9,7 @@ mod agents;
 mod approval;
 mod bad_input;
 mod cancelling;
+mod carrying;
 mod continuing;
 mod damage;
 mod dialects;

@@ -1,0 +1,285 @@
+//! `mnemosyne export`, `import` and `fork`.
+
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use mnemosyne_control::Handle;
+use mnemosyne_core::id::RunId;
+use mnemosyne_core::image::{RunImage, context_of};
+use mnemosyne_core::reply::Imported;
+use mnemosyne_core::text::counted;
+use mnemosyne_core::work::payload::Payload;
+use mnemosyne_core::work::state::ItemState;
+use mnemosyne_node::Part;
+use mnemosyne_persistence::{BlobId, BundleReader, BundleWriter, StoreError};
+use serde_json::json as value;
+
+use crate::access::Access;
+use crate::cli::Globals;
+use crate::failure::{Exit, Failure};
+use crate::ids;
+use crate::output::{json, line, say};
+use crate::settings::Surroundings;
+use crate::view::View;
+
+/// A part of the file: a record of the run.
+const RECORD: u8 = 1;
+/// A part of the file: a blob.
+const BLOB: u8 = 2;
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The run
+    run: String,
+    /// Into this file [default: RUN.mnemosyne]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Also when the file is there already
+    #[arg(long)]
+    force: bool,
+}
+
+impl Export {
+    pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
+        let around = Surroundings::resolve(globals)?;
+        let view = View::open(&around).await?;
+        let run = ids::run(&view.handle, &self.run).await?;
+        let file = self.output.clone().unwrap_or_else(|| PathBuf::from(format!("{run}.mnemosyne")));
+        if file.exists() && !self.force {
+            let message =
+                format!("{} is there already; --force writes over it, -o names another", file.display());
+            return Err(Failure::usage(message));
+        }
+        let exported = view.handle.export(run).await?;
+        let (blobs, bytes) = write(&view.handle, &file, &exported.records, &exported.blobs).await?;
+        let open = view.handle.run(run).await?;
+        let granted = open.count(ItemState::Assigned) + open.count(ItemState::Running);
+        if around.json {
+            json(&value!({
+                "run": run, "file": file, "items": open.items(), "blobs": blobs, "bytes": bytes, "running": granted,
+            }));
+            return Ok(Exit::Success);
+        }
+        line(file.display());
+        say(format!(
+            "run {run}: {} and {} in {}",
+            counted(open.items(), "item"),
+            counted(blobs as u64, "blob"),
+            counted(bytes, "byte")
+        ));
+        if granted > 0 {
+            say(format!(
+                "{} at work here now; where the file is imported it starts again",
+                if granted == 1 { "1 item is".to_owned() } else { format!("{granted} items are") }
+            ));
+        }
+        Ok(Exit::Success)
+    }
+}
+
+/// Writes the file beside its place, durably, and puts it there when it is whole.
+async fn write(
+    handle: &Handle,
+    file: &Path,
+    records: &[Box<[u8]>],
+    blobs: &[[u8; 32]],
+) -> Result<(usize, u64), Failure> {
+    let failed =
+        |error: std::io::Error| Failure::unavailable(format!("cannot write {}: {error}", file.display()));
+    let name = file.file_name().ok_or_else(|| Failure::usage(format!("{} is no file", file.display())))?;
+    let temporary = file.with_file_name(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
+    let written = async {
+        let out = BufWriter::new(File::create(&temporary).map_err(failed)?);
+        let mut writer = BundleWriter::new(out).map_err(failed)?;
+        for record in records {
+            writer.put(RECORD, record).map_err(failed)?;
+        }
+        for blob in blobs {
+            writer.put(BLOB, &handle.blob(*blob).await?).map_err(failed)?;
+        }
+        let (out, bytes) = writer.finish().map_err(failed)?;
+        out.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)?;
+        fs::rename(&temporary, file).map_err(failed)?;
+        Ok((blobs.len(), bytes))
+    };
+    let written = written.await;
+    if written.is_err() {
+        // It is our own, and of no use to anybody.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// A file that `mnemosyne export` has written
+    file: PathBuf,
+    /// Folder from which the relative paths of the run's plan start here
+    #[arg(long, value_name = "DIR")]
+    base_dir: Option<PathBuf>,
+}
+
+impl Import {
+    pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
+        let around = Surroundings::resolve(globals)?;
+        let (records, blobs) = read(&self.file)?;
+        let (records, missing) = self.placed(records, &blobs)?;
+        let access = Access::open(&around, Part::Requests).await?;
+        let answer = hand_over(&access, records, blobs).await;
+        let own = access.own.is_some();
+        access.close().await?;
+        let told = answer?;
+        if around.json {
+            json(&imported_json(&told));
+            return Ok(Exit::Success);
+        }
+        line(told.run);
+        say(words(&told));
+        if let Some(missing) = missing {
+            say(format!(
+                "its folder {} is not here: what it starts there fails; --base-dir names another",
+                missing.display()
+            ));
+        }
+        say_when(own);
+        Ok(Exit::Success)
+    }
+
+    /// The records for the folder that is named, or the folder that is missing here.
+    fn placed(
+        &self,
+        records: Vec<Box<[u8]>>,
+        blobs: &[Vec<u8>],
+    ) -> Result<(Vec<Box<[u8]>>, Option<PathBuf>), Failure> {
+        let wrong = |error: &dyn std::fmt::Display| Failure {
+            exit: Exit::Damaged,
+            ..Failure::unavailable(format!("{}: {error}", self.file.display()))
+        };
+        let image = RunImage::read(records.iter().map(|record| &**record)).map_err(|error| wrong(&error))?;
+        let bytes = match image.context() {
+            Payload::Inline(bytes) => bytes.to_vec(),
+            Payload::Blob(blob) => {
+                let found = blobs.iter().find(|bytes| BlobId::of(bytes).as_bytes() == &blob.hash);
+                found.cloned().ok_or_else(|| wrong(&"a blob that the run needs is not in it"))?
+            }
+        };
+        let Some(folder) = &self.base_dir else {
+            let folder = PathBuf::from(context_of(&bytes).map_err(|error| wrong(&error))?.base_dir);
+            return Ok((records, Some(folder).filter(|folder| !folder.is_dir())));
+        };
+        let folder = folder
+            .canonicalize()
+            .map_err(|error| Failure::usage(format!("--base-dir {}: {error}", folder.display())))?;
+        let image = image.moved_to(&folder.to_string_lossy(), &bytes).map_err(|error| wrong(&error))?;
+        Ok((image.records().map(Vec::into_boxed_slice).collect(), None))
+    }
+}
+
+/// The records and the blobs of a file, all of which was found whole.
+fn read(file: &Path) -> Result<(Vec<Box<[u8]>>, Vec<Vec<u8>>), Failure> {
+    let failed = |error: StoreError| {
+        let exit = match &error {
+            StoreError::Damaged { .. } | StoreError::NewerFormat { .. } => Exit::Damaged,
+            _ => Exit::Usage,
+        };
+        Failure { exit, ..Failure::unavailable(crate::failure::chain(&error)) }
+    };
+    let mut reader = BundleReader::open(file).map_err(failed)?;
+    let (mut records, mut blobs) = (Vec::new(), Vec::new());
+    while let Some((kind, bytes)) = reader.next_part().map_err(failed)? {
+        match kind {
+            RECORD => records.push(bytes.into_boxed_slice()),
+            BLOB => blobs.push(bytes),
+            kind => {
+                let message =
+                    format!("{} has a part of kind {kind}, which this release does not know", file.display());
+                return Err(Failure { exit: Exit::Damaged, ..Failure::unavailable(message) });
+            }
+        }
+    }
+    Ok((records, blobs))
+}
+
+/// Blobs first: what is in the log can be read.
+async fn hand_over(access: &Access, records: Vec<Box<[u8]>>, blobs: Vec<Vec<u8>>) -> Result<Imported, Failure> {
+    for blob in blobs {
+        access.handle.put_blob(blob).await?;
+    }
+    Ok(access.handle.import(records).await?)
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fork {
+    /// The run, which may be one that has left the memory
+    run: String,
+    /// An item that is done anew, by name or number; so is everything that depends on it
+    #[arg(long, value_name = "ITEM", required = true)]
+    from: Vec<String>,
+}
+
+impl Fork {
+    pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
+        let around = Surroundings::resolve(globals)?;
+        let access = Access::existing(&around).await?;
+        let answer = self.ask(&access.handle).await;
+        let own = access.own.is_some();
+        access.close().await?;
+        let told = answer?;
+        if around.json {
+            json(&value!({ "run": told.run, "items": told.items, "reused": told.taken }));
+            return Ok(Exit::Success);
+        }
+        line(told.run);
+        let anew = told.items - told.taken;
+        say(format!("{} of {} anew, {} kept", counted(anew, "item"), told.items, told.taken));
+        say_when(own);
+        Ok(Exit::Success)
+    }
+
+    async fn ask(&self, handle: &Handle) -> Result<Imported, Failure> {
+        let run: RunId = ids::run(handle, &self.run).await?;
+        let mut from = Vec::new();
+        for item in &self.from {
+            let item = match item.contains(['.', '/']) {
+                true => item.clone(),
+                false if item.bytes().all(|byte| byte.is_ascii_digit()) => format!("{run}.{item}"),
+                false => format!("{run}/{item}"),
+            };
+            let item = ids::item(handle, &item).await?;
+            if item.run != run {
+                return Err(Failure::usage(format!("{item} is no item of run {run}")));
+            }
+            from.push(item.position);
+        }
+        Ok(handle.fork(run, from).await?)
+    }
+}
+
+fn imported_json(told: &Imported) -> serde_json::Value {
+    value!({
+        "run": told.run, "items": told.items, "existing": told.existing, "taken": told.taken,
+        "duplicates": told.duplicates, "left": told.left,
+    })
+}
+
+fn words(told: &Imported) -> String {
+    if !told.existing {
+        return format!("run {} with {} is here now", told.run, counted(told.items, "item"));
+    }
+    let mut words = format!("run {} was here already: {} taken over", told.run, counted(told.taken, "result"));
+    if told.duplicates > 0 {
+        words += &format!(", {} recorded here, too, which count", told.duplicates);
+    }
+    if told.left > 0 {
+        words += &format!(", {} that cannot be taken over as things stand (import again later)", told.left);
+    }
+    words
+}
+
+fn say_when(own: bool) {
+    if own {
+        say("what is to be done starts with the next node (`mnemosyne up`)");
+    }
+}

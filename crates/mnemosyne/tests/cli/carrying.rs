@@ -1,0 +1,155 @@
+//! Runs that are taken from one data directory to another, merged, and forked.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::support::plan::{does, plan};
+use crate::support::{Scene, wait_until};
+
+/// a, then b and c, then d; b gives something large.
+fn diamond() -> String {
+    let long = format!("output-json:{{\"long\": \"{}\"}}", "x".repeat(40_000));
+    let after = |steps: &[&str], needs: &str| format!("{}, needs: [{needs}]", does(steps));
+    plan([
+        ("a", does(["append:effects:a", "output-json:{\"n\": 1}"])),
+        ("b", after(&["append:effects:b", &long], "a")),
+        ("c", after(&["append:effects:c"], "a")),
+        ("d", after(&["append:effects:d"], "b, c")),
+    ])
+}
+
+fn states(scene: &Scene, run: &str) -> Vec<String> {
+    let items = scene.json(&format!("ps {run}"));
+    items
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|item| item["state"].as_str().expect("a word").to_owned())
+        .collect()
+}
+
+/// The file in which another scene finds what this one has exported.
+fn carry(from: &Scene, to: &Scene, run: &str) {
+    from.line(&format!("export {run} -o run.mnemosyne --force")).exits(0);
+    fs::copy(from.path().join("run.mnemosyne"), to.path().join("run.mnemosyne")).expect("a file");
+}
+
+#[test]
+fn a_finished_run_is_the_same_elsewhere() {
+    let (here, there) = (Scene::new(), Scene::new());
+    here.run_plan(&diamond()).exits(0);
+    let run = here.json("ps --runs")[0]["id"].as_str().expect("an id").to_owned();
+    carry(&here, &there, &run);
+    let told = there.json("import run.mnemosyne");
+    assert_eq!((&told["run"], &told["items"], &told["existing"]), (&json!(run), &json!(4), &json!(false)));
+    for item in ["a", "b", "c", "d"] {
+        let of = |scene: &Scene| {
+            let mut value = scene.json(&format!("show {run}/{item}"));
+            // The folder in which it worked is another one there.
+            value["history"].as_array_mut().expect("a list").iter_mut().for_each(|attempt| {
+                attempt.as_object_mut().expect("an object").remove("folder");
+            });
+            value
+        };
+        assert_eq!(of(&here), of(&there), "{item}");
+    }
+    assert_eq!(there.lines("effects"), Vec::<String>::new(), "nothing ran again");
+    let again = there.json("import run.mnemosyne");
+    assert_eq!((&again["existing"], &again["taken"], &again["left"]), (&json!(true), &json!(0), &json!(0)));
+}
+
+#[test]
+fn a_run_that_was_under_way_goes_on_elsewhere() {
+    let (here, there) = (Scene::new(), Scene::new());
+    let second = does(["append:effects:second", "wait-for:go"]);
+    let first = does(["append:effects:first"]);
+    let run = here.submit(&plan([("first", first), ("second", format!("{second}, needs: [first]"))]));
+    let node = here.spawn(["up"]);
+    wait_until("the second item to be at work", || here.lines("effects") == ["first", "second"]);
+    carry(&here, &there, &run);
+    drop(node);
+    there.line(&format!("import run.mnemosyne --base-dir {}", there.path().display())).exits(0);
+    assert_eq!(states(&there, &run), ["succeeded", "ready"]);
+    there.touch("go");
+    let _node = there.spawn(["up"]);
+    there.line(&format!("wait {run}")).exits(0);
+    assert_eq!(there.lines("effects"), ["second"], "what was done stays done, and the rest is done here");
+    let history = there.json(&format!("show {run}/second"))["history"].clone();
+    assert_eq!(history.as_array().map(Vec::len), Some(2), "{history}");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_said() {
+    let (here, there) = (Scene::new(), Scene::new());
+    here.write("plan.yaml", diamond());
+    let run = here.line("submit plan.yaml").exits(0).first_line().to_owned();
+    carry(&here, &there, &run);
+    let folder = here.path().display().to_string();
+    drop(here);
+    there
+        .line("import run.mnemosyne")
+        .exits(0)
+        .says(&format!("its folder {folder} is not here"))
+        .says("--base-dir");
+}
+
+#[test]
+fn two_copies_that_went_on_apart_become_one() {
+    let (ours, theirs) = (Scene::new(), Scene::new());
+    ours.write("plan.yaml", diamond());
+    let run = ours.line("submit plan.yaml").exits(0).first_line().to_owned();
+    carry(&ours, &theirs, &run);
+    theirs.line(&format!("import run.mnemosyne --base-dir {}", theirs.path().display())).exits(0);
+    let _node = theirs.spawn(["up"]);
+    theirs.line(&format!("wait {run}")).exits(0);
+    theirs.line("down").exits(0);
+    carry(&theirs, &ours, &run);
+    let told = ours.json("import run.mnemosyne");
+    assert_eq!((&told["existing"], &told["taken"], &told["left"]), (&json!(true), &json!(4), &json!(0)));
+    assert_eq!(states(&ours, &run), ["succeeded"; 4]);
+    assert_eq!(ours.lines("effects"), Vec::<String>::new(), "nothing is done twice");
+    let outputs = |scene: &Scene| scene.json(&format!("show {run}/b"))["outputs"].clone();
+    assert_eq!(outputs(&ours), outputs(&theirs), "with its blob");
+}
+
+#[test]
+fn a_fork_keeps_what_does_not_depend_on_its_root() {
+    let scene = Scene::new();
+    scene.run_plan(&diamond()).exits(0);
+    let run = scene.json("ps --runs")[0]["id"].as_str().expect("an id").to_owned();
+    let told = scene.json(&format!("fork {run} --from b"));
+    assert_eq!((&told["items"], &told["reused"]), (&json!(4), &json!(2)));
+    let forked = told["run"].as_str().expect("an id").to_owned();
+    let _node = scene.spawn(["up"]);
+    scene.line(&format!("wait {forked}")).exits(0);
+    let mut effects = scene.lines("effects");
+    let anew = effects.split_off(4);
+    assert_eq!(anew, ["b", "d"]);
+    scene
+        .line(&format!("why {forked}/c"))
+        .exits(0)
+        .says(&format!("was done by {run}.3, of which this is a fork"));
+    scene.line(&format!("fork {run} --from nothing")).exits(2).says("there is no run or item");
+}
+
+#[test]
+fn a_file_that_is_not_whole_is_refused() {
+    let (here, there) = (Scene::new(), Scene::new());
+    here.run_plan(&diamond()).exits(0);
+    let run = here.json("ps --runs")[0]["id"].as_str().expect("an id").to_owned();
+    carry(&here, &there, &run);
+    let file = there.path().join("run.mnemosyne");
+    let whole = fs::read(&file).expect("a file");
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    fs::write(&file, flipped).expect("a file");
+    there.line("import run.mnemosyne").exits(6).says("the checksum of the file is another one");
+    fs::write(&file, &whole[..whole.len() - 1]).expect("a file");
+    there.line("import run.mnemosyne").exits(6).says("is damaged");
+    fs::write(&file, "version: 1\n").expect("a file");
+    there.line("import run.mnemosyne").exits(6).says("run.mnemosyne");
+    assert!(!there.data_dir().exists(), "nothing was made");
+    let message = here.line(&format!("export {run} -o run.mnemosyne")).exits(2).stderr;
+    assert!(message.contains("is there already"), "{message}");
+}
