@@ -140,6 +140,7 @@ fn found(bug: Bug) -> Option<(u64, &'static str)> {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "figures, for whoever runs it with --nocapture")]
 fn each_planted_mistake_is_found() {
     let mut missed = Vec::new();
     for bug in Bug::ALL {

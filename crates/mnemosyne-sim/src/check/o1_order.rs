@@ -32,7 +32,7 @@ impl Waiting {
             match record.event {
                 Event::WorkItemReady { item } => drop(self.0.insert(item, record.at)),
                 Event::WorkItemAssigned { item, .. } => {
-                    granted.extend(self.0.remove(&item).map(|at| (item, at)))
+                    granted.extend(self.0.remove(&item).map(|at| (item, at)));
                 }
                 Event::WorkItemEnded { item, .. } | Event::WorkItemPaused { item, on: true } => {
                     self.0.remove(&item);

@@ -46,6 +46,7 @@ struct Figures {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "figures, for whoever runs it with --nocapture")]
 fn a_power_cut_at_any_operation_of_the_disk_loses_nothing_and_invents_nothing() {
     let progress = Progress::default();
     let (sender, images) = sync_channel(QUEUE);
