@@ -22,6 +22,8 @@ pub(crate) const SNAPSHOT: FileTag = FileTag::new(*b"MNESNP", 1);
 pub(crate) const HISTORY_SEGMENT: FileTag = FileTag::new(*b"MNEHIS", 1);
 /// A segment with holes. Readers of it read those without, too.
 pub(crate) const HISTORY_COMPACTED: FileTag = FileTag::new(*b"MNEHIS", 2);
+/// A segment behind a gap, compacted or not. Readers of it read the others, too.
+pub(crate) const HISTORY_BEHIND_GAP: FileTag = FileTag::new(*b"MNEHIS", 3);
 pub(crate) const HISTORY_INDEX: FileTag = FileTag::new(*b"MNEHIX", 1);
 pub(crate) const BUNDLE: FileTag = FileTag::new(*b"MNERUN", 1);
 pub(crate) const BLOB: FileTag = FileTag::new(*b"MNEBLB", 1);

@@ -122,8 +122,13 @@ impl Records {
 fn write(archive: &mut Archive, retired: &Retired) -> Result<(), StoreError> {
     let due = archive.next_seq();
     if due.is_some_and(|due| retired.first > due) {
-        tracing::warn!(?due, next = retired.first, "runs are gone from the archive, which is begun anew");
-        archive.start_anew_at(retired.first)?;
+        // Its files were shortened by somebody. What they still have stays; what is missing the log no longer tells.
+        tracing::warn!(
+            ?due,
+            next = retired.first,
+            "runs are missing in the archive, which goes on behind them"
+        );
+        archive.go_on_at(retired.first)?;
     }
     for (seq, record) in (retired.first..).zip(retired.image.records()) {
         archive.append(seq, &record)?;

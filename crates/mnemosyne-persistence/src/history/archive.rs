@@ -99,6 +99,15 @@ impl Archive {
         self.history.start_anew_at(seq)
     }
 
+    /// Goes on at `seq`, behind a gap: records that would have come before it are lost, and all that is there stays.
+    /// Makes durable what was appended.
+    ///
+    /// # Errors
+    /// [`StoreError::Gap`] for a record before the one that is due, which changes nothing. As [`Archive::sync`].
+    pub fn go_on_at(&mut self, seq: u64) -> Result<(), StoreError> {
+        self.history.go_on_at(seq)
+    }
+
     /// The record that is due; none when any may come.
     #[must_use]
     pub fn next_seq(&self) -> Option<u64> {

@@ -23,12 +23,12 @@ pub(super) fn open_chain(
     let (mut next, mut due) = (last.first_seq, last.previous);
     for first_seq in others.iter().rev() {
         let Some(previous) = due else { break };
-        if previous != *first_seq {
-            let what = format!("the segment before it, {}, is missing", file_name(previous));
+        if previous.first_seq != *first_seq {
+            let what = format!("the segment before it, {}, is missing", file_name(previous.first_seq));
             return Err(StoreError::damaged(&format!("{dir}/{}", file_name(next)), 0, what));
         }
-        let segment = Segment::open(backend, dir, previous)?;
-        complete.push(Arc::new(Complete::new(&segment, segment.length()?, next)));
+        let segment = Segment::open(backend, dir, previous.first_seq)?;
+        complete.push(Arc::new(Complete::new(&segment, segment.length()?, previous.next_seq)));
         (next, due) = (segment.first_seq, segment.previous);
     }
     complete.reverse();

@@ -76,7 +76,7 @@ impl Archive {
             return removed.map(|()| 0).map_err(|error| StoreError::io("remove", &path, error));
         }
         catalog.write_index(&by, &index);
-        while self.history.oldest_complete().is_some_and(|oldest| oldest.bytes <= segment::COMPACTED_HEADER) {
+        while self.history.oldest_complete().is_some_and(|oldest| oldest.bytes <= segment::HEADER_MAX) {
             self.history.remove_oldest()?;
         }
         Ok(before.saturating_sub(self.reader().bytes()))

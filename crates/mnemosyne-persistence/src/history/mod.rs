@@ -43,7 +43,7 @@ pub use compaction::Compaction;
 use index::Contents;
 pub use reader::HistoryReader;
 pub use retention::Retention;
-use segment::{Segment, file_name, first_seq_in};
+use segment::{Origin, Previous, Segment, file_name, first_seq_in};
 pub use tag::{Key, Selection, Tag, Tagger};
 use view::{Complete, Opened, View};
 
@@ -304,6 +304,23 @@ impl History {
         self.remove_files(&obsolete)
     }
 
+    /// Goes on at `seq`, behind a gap: what would have come before it is lost, and everything that is there stays.
+    /// Makes durable what was appended.
+    ///
+    /// # Errors
+    /// [`StoreError::Gap`] for an event before the one that is due, which changes nothing. As [`History::sync`].
+    fn go_on_at(&mut self, seq: u64) -> Result<(), StoreError> {
+        let Some(due) = self.next_seq().filter(|due| *due != seq) else { return Ok(()) };
+        if seq < due {
+            return Err(StoreError::Gap { expected: due, found: seq });
+        }
+        self.sync()?;
+        let present = self.catalog().view().active.expect("it is made when the first event becomes durable");
+        self.succeed(&present, seq)?;
+        self.catalog().lock().next_seq = Some(seq);
+        Ok(())
+    }
+
     fn catalog(&self) -> &Catalog {
         &self.reader.catalog
     }
@@ -339,7 +356,14 @@ impl History {
         if is_empty || grown <= self.options.segment_bytes_max {
             return Ok(present.clone());
         }
-        let active = self.new_segment(first, Some(present.segment.first_seq))?;
+        self.succeed(present, first)
+    }
+
+    /// Gives the segment that is written a successor, which begins with `first`.
+    fn succeed(&self, present: &Opened, first: u64) -> Result<Opened, StoreError> {
+        let Opened { segment, index } = present;
+        let previous = Previous { first_seq: segment.first_seq, next_seq: index.next_seq };
+        let active = self.new_segment(first, Some(previous))?;
         let complete = self.catalog().complete(present);
         let mut view = self.catalog().lock();
         view.active = Some(active.clone());
@@ -347,9 +371,10 @@ impl History {
         Ok(active)
     }
 
-    fn new_segment(&self, first: u64, previous: Option<u64>) -> Result<Opened, StoreError> {
+    fn new_segment(&self, first_seq: u64, previous: Option<Previous>) -> Result<Opened, StoreError> {
         let Catalog { backend, dir, .. } = self.catalog();
-        let segment = Segment::create(&**backend, dir, first, previous, fresh_salt())?;
+        let origin = Origin { first_seq, previous, salt: fresh_salt() };
+        let segment = Segment::create(&**backend, dir, origin)?;
         let index = Arc::new(segment.empty_index());
         Ok(Opened { segment: Arc::new(segment), index })
     }

@@ -6,7 +6,8 @@
 //!
 //! The number of a frame is that of its first event; its payload is events, each a length of 32 bits and bytes. Events
 //! follow each other without a hole. Only a compacted segment, which is version 2, may have some between frames, and
-//! says after the salt in 64 bits where it ends.
+//! says after the salt in 64 bits where it ends. A segment behind a gap is version 3: after where it ends, or zero when
+//! it was not compacted, it says in 64 bits which event was due when the one before it was left.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -16,17 +17,18 @@ use super::index::{Contents, Index};
 use super::tag::Tagger;
 use crate::codec::{Decoder, Encoder};
 use crate::error::StoreError;
-use crate::format::{FileTag, HISTORY_COMPACTED, HISTORY_SEGMENT};
+use crate::format::{FileTag, HISTORY_BEHIND_GAP, HISTORY_COMPACTED, HISTORY_SEGMENT};
 use crate::frame;
 use crate::storage::{OpenMode, StorageBackend, StorageFile, read_up_to, remove_if_there};
 
 const SUFFIX: &str = ".hist";
 const HEADER_BYTES: usize = 40;
 const COMPACTED_HEADER_BYTES: usize = 48;
+const BEHIND_GAP_HEADER_BYTES: usize = 56;
 const CONTINUES: u32 = 1;
 
-/// A compacted segment that has nothing left is not longer.
-pub(super) const COMPACTED_HEADER: u64 = COMPACTED_HEADER_BYTES as u64;
+/// A segment that has nothing, or nothing left, is not longer; one with a frame is.
+pub(super) const HEADER_MAX: u64 = BEHIND_GAP_HEADER_BYTES as u64;
 
 /// A frame of a compacted segment that is as large as this gets a successor.
 const COMPACTED_FRAME_BYTES: usize = 64 << 10;
@@ -35,10 +37,18 @@ const COMPACTED_FRAME_BYTES: usize = 64 << 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Origin {
     pub(super) first_seq: u64,
-    /// The first event of the segment before it; none when nothing before it belongs to the history.
-    pub(super) previous: Option<u64>,
+    /// The segment before it; none when nothing before it belongs to the history.
+    pub(super) previous: Option<Previous>,
     /// Every file has another one.
     pub(super) salt: u64,
+}
+
+/// The segment before another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Previous {
+    pub(super) first_seq: u64,
+    /// The event that is due after its last one. What is between that and its successor is lost.
+    pub(super) next_seq: u64,
 }
 
 /// One file of a history.
@@ -46,8 +56,8 @@ pub(super) struct Origin {
 pub(super) struct Segment {
     pub(super) path: String,
     pub(super) first_seq: u64,
-    /// The first event of the segment before it; none when nothing before it belongs to the history.
-    pub(super) previous: Option<u64>,
+    /// The segment before it; none when nothing before it belongs to the history.
+    pub(super) previous: Option<Previous>,
     pub(super) salt: u64,
     /// Where it ends, if it was compacted.
     compacted_end: Option<u64>,
@@ -56,16 +66,11 @@ pub(super) struct Segment {
 
 impl Segment {
     /// Makes an empty segment under its final name, durably.
-    pub(super) fn create(
-        backend: &dyn StorageBackend,
-        dir: &str,
-        first_seq: u64,
-        previous: Option<u64>,
-        salt: u64,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn create(backend: &dyn StorageBackend, dir: &str, origin: Origin) -> Result<Self, StoreError> {
+        let Origin { first_seq, previous, salt } = origin;
         let path = format!("{dir}/{}", file_name(first_seq));
         let temporary = format!("{dir}/new.tmp");
-        let bytes = encode_header(Origin { first_seq, previous, salt }, None);
+        let bytes = encode_header(origin, None);
         let make = || -> io::Result<Box<dyn StorageFile>> {
             // A leftover is removed, not reused: after a power cut it may be a second name of a segment.
             remove_if_there(backend, &temporary)?;
@@ -85,8 +90,8 @@ impl Segment {
         let path = format!("{dir}/{}", file_name(first_seq));
         let failed = |error| StoreError::io("read", &path, error);
         let file = backend.open(&path, OpenMode::ReadWrite).map_err(failed)?;
-        let mut bytes = read_up_to(&*file, 0, COMPACTED_HEADER_BYTES).map_err(failed)?;
-        StoreError::check_tag(HISTORY_COMPACTED, &path, &bytes)?;
+        let mut bytes = read_up_to(&*file, 0, BEHIND_GAP_HEADER_BYTES).map_err(failed)?;
+        StoreError::check_tag(HISTORY_BEHIND_GAP, &path, &bytes)?;
         let Some((origin, compacted_end)) = decode_header(&mut bytes) else {
             return Err(StoreError::damaged(&path, 0, "the header is not whole"));
         };
@@ -112,8 +117,9 @@ impl Segment {
 
     /// The index of a segment without frames.
     pub(super) fn empty_index(&self) -> Index {
-        let header_bytes = if self.is_compacted() { COMPACTED_HEADER_BYTES } else { HEADER_BYTES };
-        Index::empty(self.first_seq, header_bytes as u64)
+        let Self { first_seq, previous, salt, .. } = *self;
+        let header_bytes = header_bytes(Origin { first_seq, previous, salt }, self.is_compacted());
+        Index::empty(first_seq, header_bytes as u64)
     }
 
     /// Goes through all frames, up to the first that is not whole.
@@ -276,15 +282,35 @@ pub(super) fn first_seq_in(name: &str) -> Option<u64> {
     (file_name(first_seq) == name).then_some(first_seq)
 }
 
+fn is_behind_gap(origin: Origin) -> bool {
+    origin.previous.is_some_and(|previous| previous.next_seq != origin.first_seq)
+}
+
+fn header_bytes(origin: Origin, is_compacted: bool) -> usize {
+    match (is_behind_gap(origin), is_compacted) {
+        (true, _) => BEHIND_GAP_HEADER_BYTES,
+        (false, true) => COMPACTED_HEADER_BYTES,
+        (false, false) => HEADER_BYTES,
+    }
+}
+
 fn encode_header(origin: Origin, compacted_end: Option<u64>) -> Vec<u8> {
-    let tag = if compacted_end.is_some() { HISTORY_COMPACTED } else { HISTORY_SEGMENT };
+    let behind_gap = origin.previous.filter(|_| is_behind_gap(origin));
+    let tag = match (behind_gap, compacted_end) {
+        (Some(_), _) => HISTORY_BEHIND_GAP,
+        (None, Some(_)) => HISTORY_COMPACTED,
+        (None, None) => HISTORY_SEGMENT,
+    };
     let mut bytes = tag.bytes().to_vec();
     bytes.put_u32(if origin.previous.is_some() { CONTINUES } else { 0 });
     bytes.put_u32(0);
     bytes.put_u64(origin.first_seq);
-    bytes.put_u64(origin.previous.unwrap_or(0));
+    bytes.put_u64(origin.previous.map_or(0, |previous| previous.first_seq));
     bytes.put_u64(origin.salt);
-    compacted_end.into_iter().for_each(|end| bytes.put_u64(end));
+    if behind_gap.is_some() || compacted_end.is_some() {
+        bytes.put_u64(compacted_end.unwrap_or(0));
+    }
+    behind_gap.into_iter().for_each(|previous| bytes.put_u64(previous.next_seq));
     let crc = crc32c::crc32c(&bytes);
     bytes[12..16].copy_from_slice(&crc.to_le_bytes());
     bytes
@@ -293,16 +319,27 @@ fn encode_header(origin: Origin, compacted_end: Option<u64>) -> Vec<u8> {
 /// What a segment is known by, and where it ends if it was compacted.
 fn decode_header(bytes: &mut [u8]) -> Option<(Origin, Option<u64>)> {
     let is_compacted = bytes.starts_with(&HISTORY_COMPACTED.bytes());
-    let header = bytes.get_mut(..if is_compacted { COMPACTED_HEADER_BYTES } else { HEADER_BYTES })?;
+    let is_behind_gap = bytes.starts_with(&HISTORY_BEHIND_GAP.bytes());
+    let length = match (is_behind_gap, is_compacted) {
+        (true, _) => BEHIND_GAP_HEADER_BYTES,
+        (false, true) => COMPACTED_HEADER_BYTES,
+        (false, false) => HEADER_BYTES,
+    };
+    let header = bytes.get_mut(..length)?;
     let mut decoder = Decoder::new(header);
     decoder.take(FileTag::BYTES)?;
     let (flags, crc) = (decoder.u32()?, decoder.u32()?);
     let (first_seq, previous, salt) = (decoder.u64()?, decoder.u64()?, decoder.u64()?);
-    let compacted_end = if is_compacted { Some(decoder.u64()?) } else { None };
+    let compacted_end = if is_compacted || is_behind_gap { Some(decoder.u64()?) } else { None };
+    let next_seq = if is_behind_gap { decoder.u64()? } else { first_seq };
     header[12..16].fill(0);
-    let previous = (flags == CONTINUES).then_some(previous);
-    let possible = flags <= CONTINUES && previous.is_none_or(|previous| previous < first_seq);
+    let previous = (flags == CONTINUES).then_some(Previous { first_seq: previous, next_seq });
+    let lies_before = |previous: Previous| {
+        previous.first_seq < first_seq && (previous.first_seq..=first_seq).contains(&previous.next_seq)
+    };
+    let possible = flags <= CONTINUES && previous.map_or(!is_behind_gap, lies_before);
     let origin = Origin { first_seq, previous, salt };
+    let compacted_end = compacted_end.filter(|end| *end > 0);
     (possible && crc32c::crc32c(header) == crc).then_some((origin, compacted_end))
 }
 
@@ -328,7 +365,7 @@ impl CompactedWriter {
     ) -> Result<Self, StoreError> {
         let file = backend.open(path, OpenMode::CreateNew);
         let file = file.map_err(|error| StoreError::io("create", path, error))?;
-        let index = Index::empty(origin.first_seq, COMPACTED_HEADER);
+        let index = Index::empty(origin.first_seq, header_bytes(origin, true) as u64);
         let mut frame = Vec::new();
         frame::start(&mut frame);
         Ok(Self { path: path.to_owned(), origin, tagger, file, frame, number: 0, count: 0, index })

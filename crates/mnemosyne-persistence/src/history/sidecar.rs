@@ -200,6 +200,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::history::segment::Origin;
     use crate::storage::MemoryBackend;
 
     const IDENTITY: Identity = Identity { first_seq: 5, salt: 77, tags_version: 2 };
@@ -208,7 +209,8 @@ mod tests {
     fn scene(keys: &[Vec<Key>]) -> (MemoryBackend, Segment, Index) {
         let backend = MemoryBackend::new();
         backend.create_dir("dir").expect("create");
-        let segment = Segment::create(&backend, "dir", 5, None, 77).expect("create");
+        let segment = Segment::create(&backend, "dir", Origin { first_seq: 5, previous: None, salt: 77 })
+            .expect("create");
         let file = backend.open(&segment.path, OpenMode::ReadWrite).expect("open");
         file.set_len(10_000_000).expect("lengthened");
         let mut index = segment.empty_index();

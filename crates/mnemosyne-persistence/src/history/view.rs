@@ -28,7 +28,7 @@ pub(super) struct View {
 #[derive(Debug)]
 pub(super) struct Complete {
     pub(super) first_seq: u64,
-    /// The first event of its successor.
+    /// The event that was due when it got a successor; that begins with it, or behind a gap.
     pub(super) next_seq: u64,
     pub(super) salt: u64,
     pub(super) bytes: u64,
