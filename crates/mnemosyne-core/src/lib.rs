@@ -24,6 +24,7 @@ pub mod node;
 pub mod orchestration;
 pub mod past;
 pub mod plan;
+pub mod reconciliation;
 pub mod reply;
 pub mod role;
 pub mod session;

@@ -25,19 +25,30 @@ pub struct Violation {
     pub what: String,
 }
 
+/// All that can be seen in one state.
+const CHECKS: [fn(&Orchestration) -> Result<(), Violation>; 8] = [
+    q4_dependencies::check,
+    q6_grants::check,
+    q9_attempts::check,
+    q12_readiness::check,
+    q13_balance::check,
+    inbox::check,
+    sessions::check,
+    w1_phases::check,
+];
+
 /// Checks everything that can be seen in one state.
 ///
 /// # Errors
 /// The first violation found.
 pub fn check(state: &Orchestration) -> Result<(), Violation> {
-    q4_dependencies::check(state)?;
-    q6_grants::check(state)?;
-    q9_attempts::check(state)?;
-    q12_readiness::check(state)?;
-    q13_balance::check(state)?;
-    inbox::check(state)?;
-    sessions::check(state)?;
-    w1_phases::check(state)
+    CHECKS.iter().try_for_each(|check| check(state))
+}
+
+/// Checks the same, and goes on where something does not hold: at most one violation of each invariant.
+#[must_use]
+pub fn violations(state: &Orchestration) -> Vec<Violation> {
+    CHECKS.iter().filter_map(|check| check(state).err()).collect()
 }
 
 /// Checks that a snapshot of the state leads back to it, and returns what was read back.

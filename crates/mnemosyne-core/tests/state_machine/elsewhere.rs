@@ -4,6 +4,7 @@ use crate::story::{Story, failure, item, run, success, with_policy};
 use mnemosyne_core::command::{Command, ForkSource};
 use mnemosyne_core::event::Event;
 use mnemosyne_core::id::RunId;
+use mnemosyne_core::reconciliation::StateReconciliator;
 use mnemosyne_core::reply::{Imported, Refusal, Reply};
 use mnemosyne_core::work::attempt::{AttemptResult, Outcome};
 use mnemosyne_core::work::payload::Payload;
@@ -20,6 +21,16 @@ fn import(story: &mut Story, records: Vec<Box<[u8]>>) -> Imported {
         Reply::Imported(told) => told,
         other => panic!("not taken but {other:?}"),
     }
+}
+
+/// Takes over what another copy of the state has and this one has not; one answer for each run that differs.
+fn resolve(ours: &mut Story, theirs: &Story) -> Vec<Imported> {
+    let commands = StateReconciliator::resolve_conflicts(&ours.state, &theirs.state);
+    let told = |reply| match reply {
+        Reply::Imported(told) => told,
+        other => panic!("not taken but {other:?}"),
+    };
+    ours.apply(commands).into_iter().map(told).collect()
 }
 
 fn fork(story: &mut Story, run: RunId, from: &[u32]) -> RunId {
@@ -101,7 +112,7 @@ fn state_reconciliation_after_network_partition() {
     let spec = run("apart", vec![item("a", &[]), item("b", &[]), item("c", &[]), item("d", &[0, 1, 2])]);
     let id = ours.submit(spec);
     let mut theirs = Story::with_slots(1);
-    import(&mut theirs, records(&ours, id));
+    assert_eq!(resolve(&mut theirs, &ours).len(), 1, "the run is not there yet");
 
     ours.finish(id.item(0), with_outputs("1"));
     theirs.now += 10;
@@ -112,8 +123,7 @@ fn state_reconciliation_after_network_partition() {
 
     // b runs here at this moment: what runs is left alone.
     assert_eq!(ours.states(id), [S::Succeeded, S::Assigned, S::Ready, S::Pending]);
-    let copy = records(&theirs, id);
-    let told_first = import(&mut ours, copy.clone());
+    let told_first = resolve(&mut ours, &theirs).remove(0);
     assert_eq!((told_first.taken, told_first.duplicates, told_first.left), (0, 1, 1));
     ours.finish(id.item(1), crate::story::interrupted());
     ours.tick(0);
@@ -123,7 +133,7 @@ fn state_reconciliation_after_network_partition() {
     if ours.state_of(id.item(1)).is_granted() {
         ours.finish(id.item(1), crate::story::interrupted());
     }
-    let merged = import(&mut ours, copy.clone());
+    let merged = resolve(&mut ours, &theirs).remove(0);
     assert_eq!((merged.taken, merged.duplicates, merged.left), (1, 0, 0));
     assert!(told(&ours, &Event::ResultTakenOver { item: id.item(1), token: won }));
     let outputs = |position: u32| ours.state.detail(id.item(position)).expect("it is there").outputs;
@@ -132,7 +142,7 @@ fn state_reconciliation_after_network_partition() {
     let kept = &ours.state.detail(id.item(0)).expect("it is there").history;
     assert_eq!(kept.len(), 2, "both are kept");
     // The same copy again says nothing new.
-    let again = import(&mut ours, copy);
+    let again = resolve(&mut ours, &theirs).remove(0);
     assert_eq!((again.taken, again.duplicates, again.left), (0, 0, 0));
     ours.ask(Command::Drain { node: crate::story::NODE, on: false });
     ours.succeed(id.item(2));

@@ -4,6 +4,7 @@ mod approval;
 mod elsewhere;
 mod expanding;
 mod random;
+mod reconciliation;
 mod referring;
 mod reopened;
 mod sessions;

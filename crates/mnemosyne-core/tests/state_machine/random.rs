@@ -15,6 +15,7 @@ use mnemosyne_core::invariant;
 use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::orchestration::{Orchestration, Output};
 use mnemosyne_core::past::Past;
+use mnemosyne_core::reconciliation::StateReconciliator;
 use mnemosyne_core::reply::{Imported, Reply};
 use mnemosyne_core::role::AgentRole;
 use mnemosyne_core::session::Opening;
@@ -60,6 +61,7 @@ struct World {
     questions: Vec<QuestionId>,
     /// Every run as its events tell it.
     told: BTreeMap<RunId, Past>,
+    reconciliator: StateReconciliator,
 }
 
 impl World {
@@ -100,6 +102,7 @@ impl World {
             }
         }
         for record in &output.events {
+            self.reconciliator.fold(record);
             if let Some(run) = record.event.run() {
                 self.told.entry(run).or_insert_with(|| Past::of(run)).fold(record);
             }
@@ -147,6 +150,7 @@ impl World {
         for (run, past) in self.told.iter().filter(|(run, _)| state.knows_run(**run)) {
             compare(past, state, *run);
         }
+        assert_eq!(self.reconciliator.reconcile(state), Ok(()));
     }
 
     /// A review that came along with its run has been counted.

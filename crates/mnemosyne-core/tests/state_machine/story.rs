@@ -6,6 +6,7 @@ use mnemosyne_core::id::{FencingToken, ItemId, NodeId, RunId};
 use mnemosyne_core::invariant;
 use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::orchestration::{Orchestration, Output};
+use mnemosyne_core::reconciliation::StateReconciliator;
 use mnemosyne_core::reply::{Refusal, Reply};
 use mnemosyne_core::time::{Span, Stamp};
 use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault};
@@ -21,11 +22,19 @@ pub(crate) struct Story {
     pub(crate) index: u64,
     pub(crate) now: u64,
     pub(crate) last: Output,
+    /// Knows every event so far.
+    pub(crate) told: StateReconciliator,
 }
 
 impl Story {
     pub(crate) fn new() -> Self {
-        Self { state: Orchestration::new(), index: 0, now: 1_000_000, last: Output::default() }
+        Self {
+            state: Orchestration::new(),
+            index: 0,
+            now: 1_000_000,
+            last: Output::default(),
+            told: StateReconciliator::new(),
+        }
     }
 
     /// A story in which one node with so many executor slots runs.
@@ -36,12 +45,14 @@ impl Story {
         story
     }
 
-    /// Applies one entry and checks every invariant.
+    /// Applies one entry, checks every invariant, and holds the events against the state.
     pub(crate) fn apply(&mut self, commands: Vec<Command>) -> Vec<Reply> {
         self.index += 1;
         let batch = Batch { stamp: Stamp::from_millis(self.now), commands };
         self.last = self.state.apply(self.index, &batch);
         invariant::check(&self.state).expect("every invariant holds");
+        self.last.events.iter().for_each(|event| self.told.fold(event));
+        assert_eq!(self.told.reconcile(&self.state), Ok(()), "the events tell the state");
         self.last.replies.clone()
     }
 
