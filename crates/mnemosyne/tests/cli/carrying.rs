@@ -126,10 +126,8 @@ fn a_fork_keeps_what_does_not_depend_on_its_root() {
     let mut effects = scene.lines("effects");
     let anew = effects.split_off(4);
     assert_eq!(anew, ["b", "d"]);
-    scene
-        .line(&format!("why {forked}/c"))
-        .exits(0)
-        .says(&format!("was done by {run}.3, of which this is a fork"));
+    let why = scene.line(&format!("why {forked}/c")).exits(0).stdout;
+    assert!(why.contains(&format!("was done by {run}.3, of which this is a fork")), "{why}");
     scene.line(&format!("fork {run} --from nothing")).exits(2).says("there is no run or item");
 }
 
