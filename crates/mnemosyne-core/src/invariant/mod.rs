@@ -25,8 +25,11 @@ pub struct Violation {
     pub what: String,
 }
 
+/// Looks for one kind of violation.
+type Check = fn(&Orchestration) -> Result<(), Violation>;
+
 /// All that can be seen in one state.
-const CHECKS: [fn(&Orchestration) -> Result<(), Violation>; 8] = [
+const CHECKS: [Check; 8] = [
     q4_dependencies::check,
     q6_grants::check,
     q9_attempts::check,
