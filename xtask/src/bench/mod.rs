@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 
 use crate::output::say;
+use crate::soak;
 use crate::workspace;
 
 #[derive(Debug, Subcommand)]
@@ -37,10 +38,16 @@ pub(crate) enum Bench {
     Plans(plans::Plans),
     /// How close the dispatch order of real workflow graphs comes to the best possible
     Workflows(workflows::Workflows),
+    /// A workflow of an hour with restarts of every kind, after which every item is checked; as `soak restarts`
+    Soak(soak::Restarts),
 }
 
 impl Bench {
     pub(crate) fn run(&self) -> Result<()> {
+        // Real time passes there, of a release build of its own.
+        if let Self::Soak(restarts) = self {
+            return restarts.run();
+        }
         if cfg!(debug_assertions) || !cfg!(feature = "bench") && matches!(self, Self::Node(_)) {
             return again_in_release();
         }
@@ -55,6 +62,7 @@ impl Bench {
             Self::Opened(opened) => opened.run(),
             Self::Plans(plans) => plans.run(),
             Self::Workflows(workflows) => workflows.run(),
+            Self::Soak(restarts) => restarts.run(),
         }
     }
 }

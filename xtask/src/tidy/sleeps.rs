@@ -61,6 +61,11 @@ const ALLOWED: &[Exception] = &[
         sleeps: 1,
         reason: "kills what a failed test left until it is gone",
     },
+    Exception {
+        path: "crates/mnemosyne/tests/support/restarts/mod.rs",
+        sleeps: 1,
+        reason: "the moments of the restarts are drawn at random, so time must pass",
+    },
 ];
 
 fn find(workspace: &Workspace, allowed: &[Exception]) -> Vec<Finding> {

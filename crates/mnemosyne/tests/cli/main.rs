@@ -30,6 +30,7 @@ mod prompts;
 mod protocol;
 mod reading;
 mod readme;
+mod restarts;
 mod scheduling;
 mod sessions;
 mod signals;

@@ -13,6 +13,7 @@ pub(crate) mod outcome;
 pub(crate) mod plan;
 pub(crate) mod processes;
 pub(crate) mod random;
+pub(crate) mod restarts;
 pub(crate) mod running;
 pub(crate) mod scene;
 pub(crate) mod words;
