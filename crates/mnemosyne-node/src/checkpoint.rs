@@ -31,8 +31,7 @@ pub(crate) async fn keep(
             Err(error) => tracing::warn!(%error, "cannot start a session again"),
         }
         match reconciler.reconcile().await {
-            Ok(_) => {}
-            Err(ProposeError::NotLeader { .. }) => {}
+            Ok(_) | Err(ProposeError::NotLeader { .. }) => {}
             Err(ProposeError::Stopped(_)) => return,
         }
     }

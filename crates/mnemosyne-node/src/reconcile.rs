@@ -75,7 +75,7 @@ impl Reconciler {
         });
         let (orders, found) = look.await?;
         let held = u32::try_from(orders.len()).unwrap_or(u32::MAX);
-        let (taken_up, still_missed) = self.take_up(orders, &in_hand, missed.take());
+        let (taken_up, still_missed) = self.take_up(orders, &in_hand, missed.as_ref());
         *missed = Some(still_missed);
         let mut done = Reconciled { held, taken_up, ..Reconciled::default() };
         for (standing, Found { folder, .. }) in found {
@@ -108,13 +108,13 @@ impl Reconciler {
         &self,
         orders: Vec<Order>,
         in_hand: &BTreeSet<FencingToken>,
-        missed: Option<BTreeSet<FencingToken>>,
+        missed: Option<&BTreeSet<FencingToken>>,
     ) -> (Vec<ItemId>, BTreeSet<FencingToken>) {
         // Whoever only takes requests runs nothing, and carries out stops that an earlier process did not get round to.
         let is_ours = |order: &Order| self.part == Part::Worker || order.stopping;
         let (mut taken_up, mut still_missed) = (Vec::new(), BTreeSet::new());
         for order in orders.into_iter().filter(is_ours).filter(|order| !in_hand.contains(&order.token)) {
-            if missed.as_ref().is_some_and(|missed| !missed.contains(&order.token)) {
+            if missed.is_some_and(|missed| !missed.contains(&order.token)) {
                 still_missed.insert(order.token);
                 continue;
             }

@@ -52,7 +52,7 @@ fn an_event_that_is_missing_or_another_one_is_named_with_the_item_it_is_about() 
             format!("item {item}: it is succeeded in the state, and assigned by its events"),
         ]
     );
-    let mut other = events.clone();
+    let mut other = events;
     other[at].event = Event::WorkItemEnded { item, state: ItemState::Failed };
     assert_eq!(
         reconciled(&story, &other),

@@ -35,8 +35,11 @@ pub(crate) struct RunsReader {
     archive: ArchiveReader,
     leaving: Arc<Leaving>,
     /// The run that was asked for last: whoever looks at a run looks again.
-    last: Arc<Mutex<Option<(RunId, Arc<Orchestration>)>>>,
+    last: Arc<Mutex<Option<Looked>>>,
 }
+
+/// A run that was looked at, as a state of its own.
+type Looked = (RunId, Arc<Orchestration>);
 
 /// Why what was cannot be told.
 #[derive(Debug, Error)]
