@@ -170,7 +170,7 @@ impl Node {
             sessions: Arc::clone(&sessions),
             reconciler: Arc::clone(&reconciler),
         });
-        let mut tasks = vec![proposing, tokio::spawn(ticker::tick(clock, next_deadline, proposer.clone()))];
+        let mut tasks = vec![proposing];
         let desk = Desk { proposer: proposer.clone(), consensus: consensus.clone(), answered: answers };
         let outputs: Arc<dyn OutputsBefore> = Arc::clone(&endpoint) as _;
         let trees = ItemTrees::of(&path);
@@ -197,6 +197,9 @@ impl Node {
             let work = sessions.recover_orphaned_work(session.id).await?;
             orphaned.push(OrphanedSession { session, work });
         }
+        // Not before: however long this node was away, its own session is not orphaned by time. What runs of its work is
+        // on this machine.
+        tasks.push(tokio::spawn(ticker::tick(clock, next_deadline, proposer.clone())));
         ask(&proposer, Command::Configure(settings)).await?;
         let socket = match part {
             Part::Worker => Some(announce(&path, node)?),

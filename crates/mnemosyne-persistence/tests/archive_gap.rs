@@ -146,7 +146,7 @@ fn a_power_cut_around_a_gap_loses_nothing_that_was_durable() {
             let lost = durable.iter().find(|number| keep(**number) && !left.contains(number));
             assert_eq!(lost, None, "{context}");
             // All is appended again, as from the log, and more.
-            for groups in THERE.into_iter().chain([90..95]) {
+            for groups in THERE.into_iter().chain(std::iter::once(90..95)) {
                 append(&mut archive, groups).unwrap_or_else(|error| panic!("{context}: {error}"));
             }
             archive.compact(&keep).expect("compacted");

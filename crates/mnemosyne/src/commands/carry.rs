@@ -124,10 +124,10 @@ pub(crate) struct Import {
 impl Import {
     pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
         let around = Surroundings::resolve(globals)?;
-        let (records, blobs) = read(&self.file)?;
-        let (records, missing) = self.placed(records, &blobs)?;
+        let mut carried = Carried::read(&self.file)?;
+        let missing = self.place(&mut carried)?;
         let access = Access::open(&around, Part::Requests).await?;
-        let answer = hand_over(&access, records, blobs).await;
+        let answer = carried.hand_over(&access).await;
         let own = access.own.is_some();
         access.close().await?;
         let told = answer?;
@@ -147,67 +147,74 @@ impl Import {
         Ok(Exit::Success)
     }
 
-    /// The records for the folder that is named, or the folder that is missing here.
-    fn placed(
-        &self,
-        records: Vec<Box<[u8]>>,
-        blobs: &[Vec<u8>],
-    ) -> Result<(Vec<Box<[u8]>>, Option<PathBuf>), Failure> {
+    /// Lets the run start from the folder that is named; otherwise says which folder is missing here.
+    fn place(&self, carried: &mut Carried) -> Result<Option<PathBuf>, Failure> {
         let wrong = |error: &dyn std::fmt::Display| Failure {
             exit: Exit::Damaged,
             ..Failure::unavailable(format!("{}: {error}", self.file.display()))
         };
-        let image = RunImage::read(records.iter().map(|record| &**record)).map_err(|error| wrong(&error))?;
+        let image =
+            RunImage::read(carried.records.iter().map(|record| &**record)).map_err(|error| wrong(&error))?;
         let bytes = match image.context() {
             Payload::Inline(bytes) => bytes.to_vec(),
             Payload::Blob(blob) => {
-                let found = blobs.iter().find(|bytes| BlobId::of(bytes).as_bytes() == &blob.hash);
+                let found = carried.blobs.iter().find(|bytes| BlobId::of(bytes).as_bytes() == &blob.hash);
                 found.cloned().ok_or_else(|| wrong(&"a blob that the run needs is not in it"))?
             }
         };
         let Some(folder) = &self.base_dir else {
             let folder = PathBuf::from(context_of(&bytes).map_err(|error| wrong(&error))?.base_dir);
-            return Ok((records, Some(folder).filter(|folder| !folder.is_dir())));
+            return Ok(Some(folder).filter(|folder| !folder.is_dir()));
         };
         let folder = folder
             .canonicalize()
             .map_err(|error| Failure::usage(format!("--base-dir {}: {error}", folder.display())))?;
         let image = image.moved_to(&folder.to_string_lossy(), &bytes).map_err(|error| wrong(&error))?;
-        Ok((image.records().map(Vec::into_boxed_slice).collect(), None))
+        carried.records = image.records().map(Vec::into_boxed_slice).collect();
+        Ok(None)
     }
 }
 
-/// The records and the blobs of a file, all of which was found whole.
-fn read(file: &Path) -> Result<(Vec<Box<[u8]>>, Vec<Vec<u8>>), Failure> {
-    let failed = |error: StoreError| {
-        let exit = match &error {
-            StoreError::Damaged { .. } | StoreError::NewerFormat { .. } => Exit::Damaged,
-            _ => Exit::Usage,
+/// What is in a file, all of which was found whole.
+struct Carried {
+    records: Vec<Box<[u8]>>,
+    blobs: Vec<Vec<u8>>,
+}
+
+impl Carried {
+    fn read(file: &Path) -> Result<Self, Failure> {
+        let failed = |error: StoreError| {
+            let exit = match &error {
+                StoreError::Damaged { .. } | StoreError::NewerFormat { .. } => Exit::Damaged,
+                _ => Exit::Usage,
+            };
+            Failure { exit, ..Failure::unavailable(crate::failure::chain(&error)) }
         };
-        Failure { exit, ..Failure::unavailable(crate::failure::chain(&error)) }
-    };
-    let mut reader = BundleReader::open(file).map_err(failed)?;
-    let (mut records, mut blobs) = (Vec::new(), Vec::new());
-    while let Some((kind, bytes)) = reader.next_part().map_err(failed)? {
-        match kind {
-            RECORD => records.push(bytes.into_boxed_slice()),
-            BLOB => blobs.push(bytes),
-            kind => {
-                let message =
-                    format!("{} has a part of kind {kind}, which this release does not know", file.display());
-                return Err(Failure { exit: Exit::Damaged, ..Failure::unavailable(message) });
+        let mut reader = BundleReader::open(file).map_err(failed)?;
+        let mut carried = Self { records: Vec::new(), blobs: Vec::new() };
+        while let Some((kind, bytes)) = reader.next_part().map_err(failed)? {
+            match kind {
+                RECORD => carried.records.push(bytes.into_boxed_slice()),
+                BLOB => carried.blobs.push(bytes),
+                kind => {
+                    let message = format!(
+                        "{} has a part of kind {kind}, which this release does not know",
+                        file.display()
+                    );
+                    return Err(Failure { exit: Exit::Damaged, ..Failure::unavailable(message) });
+                }
             }
         }
+        Ok(carried)
     }
-    Ok((records, blobs))
-}
 
-/// Blobs first: what is in the log can be read.
-async fn hand_over(access: &Access, records: Vec<Box<[u8]>>, blobs: Vec<Vec<u8>>) -> Result<Imported, Failure> {
-    for blob in blobs {
-        access.handle.put_blob(blob).await?;
+    /// Blobs first: what is in the log can be read.
+    async fn hand_over(self, access: &Access) -> Result<Imported, Failure> {
+        for blob in self.blobs {
+            access.handle.put_blob(blob).await?;
+        }
+        Ok(access.handle.import(self.records).await?)
     }
-    Ok(access.handle.import(records).await?)
 }
 
 #[derive(Debug, Args)]

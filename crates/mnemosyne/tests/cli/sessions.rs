@@ -2,6 +2,7 @@
 //! looked after by the next one, and said.
 
 use std::process::{Child, Command};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -350,4 +351,25 @@ fn settings_that_would_lose_work_are_refused_and_the_others_come_from_anywhere()
     };
     let keys = ["enabled", "checkpoint_interval_secs", "auto_resume", "orphan_timeout_mins"];
     assert_eq!(keys.map(value), ["true", "45", "false", "2"]);
+}
+
+#[test]
+fn a_node_that_was_away_for_longer_than_the_orphan_timeout_finds_its_agents() {
+    let scene = Scene::new();
+    scene.write(
+        "mnemosyne.toml",
+        "[orchestration.persistence]\ncheckpoint_interval_secs = 1\norphan_timeout_mins = 1\n",
+    );
+    at_work(&scene, &["lives"]).kill();
+    // The timeout is counted by the clock, and a minute is the shortest there is.
+    std::thread::sleep(Duration::from_secs(63));
+    let _node = scene.up();
+    scene.touch("go");
+    scene.wait_state("lives", "succeeded");
+    let item = scene.item("lives");
+    assert_eq!(item["attempts"], 1, "it was paid for once: {item}");
+    assert_eq!(
+        (scene.lines("begun"), scene.lines("done")),
+        (vec!["lives".to_owned()], vec!["lives".to_owned()])
+    );
 }

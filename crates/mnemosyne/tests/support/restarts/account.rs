@@ -126,7 +126,7 @@ impl Account {
         match course {
             Course::Plain | Course::Shared => assert_eq!(failures, 0, "{name}: {told:?}"),
             Course::Hopeless => {
-                assert_eq!(failures, 2, "an interruption spends no attempt of {name}: {told:?}")
+                assert_eq!(failures, 2, "an interruption spends no attempt of {name}: {told:?}");
             }
             // What was killed may have counted its try before.
             Course::Flaky => assert!(failures == 1 || was_hit && failures == 0, "{name}: {told:?}"),
