@@ -18,7 +18,9 @@ mod snapshots;
 #[cfg(test)]
 mod tests;
 mod types;
+mod witness;
 
 pub use observer::{Applied, Observer};
 pub use replay::{ReplayError, replay};
 pub use service::{CloseError, Consensus, OpenError, Options, ProposeError};
+pub use witness::{SnapshotSays, Witness, Witnessed, witness};

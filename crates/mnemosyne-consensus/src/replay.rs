@@ -48,7 +48,7 @@ impl ReplayError {
 /// whole log is committed, as it is in a cluster of one.
 ///
 /// # Errors
-/// When something on disk cannot be read.
+/// When something on disk cannot be read, or entries between the two are missing.
 pub fn replay(
     log: &LogInspection,
     snapshots: SnapshotStore,
@@ -58,10 +58,33 @@ pub fn replay(
         Some((_, snapshot)) => snapshot.restore()?,
         None => Orchestration::new(),
     };
+    require_joined(log.bounds().first, &state)?;
+    advance(&mut state, log, u64::MAX, observer)?;
+    Ok(state)
+}
+
+/// Entries between a state and a log that begins behind it are lost.
+pub(crate) fn require_joined(first: u64, state: &Orchestration) -> io::Result<()> {
+    let due = state.applied() + 1;
+    if first <= due {
+        return Ok(());
+    }
+    let what = format!("entries {due} to {} are neither in a snapshot nor in the log", first - 1);
+    Err(io::Error::new(io::ErrorKind::InvalidData, what))
+}
+
+/// Applies the entries of the log behind the state, up to and including `last`.
+pub(crate) fn advance(
+    state: &mut Orchestration,
+    log: &LogInspection,
+    last: u64,
+    observer: &mut dyn Observer,
+) -> Result<(), ReplayError> {
     let bounds = log.bounds();
+    let end = bounds.next.min(last.saturating_add(1));
     let mut next = bounds.first.max(state.applied() + 1);
-    while next < bounds.next {
-        let read = log.read(&(next..bounds.next), READ_BYTES_MAX)?;
+    while next < end {
+        let read = log.read(&(next..end), READ_BYTES_MAX)?;
         let Some(last) = read.last() else { break };
         next = last.index + 1;
         for entry in read {
@@ -74,10 +97,10 @@ pub fn replay(
                 }
                 let Output { events, effects, retired, .. } = output;
                 let applied = Applied { index, events, effects, retired, replayed: true };
-                observer.applied(&state, applied);
+                observer.applied(state, applied);
             }
             state.skip_to(index);
         }
     }
-    Ok(state)
+    Ok(())
 }

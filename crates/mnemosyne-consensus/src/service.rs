@@ -19,6 +19,7 @@ use crate::log_store::LogStore;
 use crate::machine::Machine;
 use crate::network::Alone;
 use crate::observer::Observer;
+use crate::replay::require_joined;
 use crate::snapshots::Snapshots;
 use crate::types::{Proposal, Raft};
 
@@ -92,6 +93,7 @@ impl Consensus {
             }
             None => (Orchestration::new(), None, crate::types::StoredMembership::default()),
         };
+        require_joined(options.log.bounds().first, &state)?;
         let observer: Arc<Mutex<dyn Observer>> = Arc::new(Mutex::new(BoxedObserver(options.observer)));
         let since_snapshot = Arc::new(AtomicU64::new(0));
         let machine = Machine {

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use mnemosyne_core::orchestration::Orchestration;
-use mnemosyne_core::snapshot::Snapshot;
+use mnemosyne_core::snapshot::{Snapshot, is_of_this_version};
 use mnemosyne_persistence::{SnapshotId, SnapshotReader, SnapshotStore};
 
 use crate::log_store::{decode, encode};
@@ -42,6 +42,12 @@ impl Snapshots {
         Ok(Some((meta, handle)))
     }
 
+    /// All snapshots that are kept, the oldest first, unread.
+    pub(crate) fn all(&self) -> io::Result<Vec<SnapshotHandle>> {
+        let ids = self.store.list().map_err(io::Error::other)?;
+        Ok(ids.into_iter().map(|id| SnapshotHandle { store: Arc::clone(&self.store), id }).collect())
+    }
+
     /// Writes a snapshot and makes it durable.
     pub(crate) fn write(&self, meta: &SnapshotMeta, content: &Snapshot) -> io::Result<SnapshotHandle> {
         let writer = self.store.begin(&encode(meta)?).map_err(io::Error::other)?;
@@ -55,10 +61,21 @@ impl Snapshots {
 }
 
 impl SnapshotHandle {
+    /// Its number.
+    pub(crate) fn id(&self) -> SnapshotId {
+        self.id
+    }
+
     /// The state in it.
     pub(crate) fn restore(&self) -> io::Result<Orchestration> {
         let mut reader = io::BufReader::with_capacity(WRITE_BYTES, self.open()?);
         Orchestration::restore(&mut reader).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
+    /// Whether an earlier release has written it.
+    pub(crate) fn is_older(&self) -> io::Result<bool> {
+        let current = is_of_this_version(&mut self.open()?);
+        current.map(|current| !current).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     fn open(&self) -> io::Result<SnapshotReader> {

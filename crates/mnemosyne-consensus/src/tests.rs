@@ -21,7 +21,7 @@ use crate::log_store::LogStore;
 use crate::machine::Machine;
 use crate::snapshots::Snapshots;
 use crate::types::{StoredMembership, Types};
-use crate::{Applied, Consensus, Observer, Options, replay};
+use crate::{Applied, Consensus, Observer, Options, SnapshotSays, Witness, replay, witness};
 
 /// Counts what it sees.
 #[derive(Clone, Default)]
@@ -187,4 +187,74 @@ async fn open_bounds(member: &Consensus) -> u64 {
         submit(member, number).await;
     }
     member.log_first()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_lost_between_snapshot_and_log_is_missed() {
+    let backend: Arc<dyn StorageBackend> = Arc::new(MemoryBackend::new());
+    let member = start(&backend, &Seen::default(), 10_000).await;
+    for number in 0..1_000 {
+        submit(&member, number).await;
+    }
+    let first = open_bounds(&member).await;
+    assert!(first > 500);
+    member.close().await.expect("closed in order");
+    for id in open_snapshots(&backend).list().expect("memory") {
+        backend.remove(&SnapshotStore::file_of("snapshots", id)).expect("it is there");
+    }
+    let lost = |error: String| assert!(error.contains("are neither in a snapshot nor in the log"), "{error}");
+    let log = inspect(&backend);
+    let read = replay(&log, open_snapshots(&backend), &mut Seen::default()).expect_err("a part is lost");
+    assert!(read.is_damage());
+    lost(format!("{read:?}"));
+    let witnessed = witness(&log, open_snapshots(&backend), &mut Seen::default());
+    lost(format!("{:?}", witnessed.expect_err("a part is lost")));
+    let (log, snapshots) = (open_log(&backend), open_snapshots(&backend));
+    let observer = Box::new(Seen::default());
+    let options = Options { node: NodeId(1), log, snapshots, observer, snapshot_bytes: 1 };
+    lost(format!("{:?}", Consensus::open(options).await.err().expect("a part is lost")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_snapshot_that_the_log_reaches_is_held_against_it() {
+    let backend: Arc<dyn StorageBackend> = Arc::new(MemoryBackend::new());
+    let member = start(&backend, &Seen::default(), u64::MAX).await;
+    for number in 0..20 {
+        submit(&member, number).await;
+    }
+    let before = look(&member).await;
+    let half = member.query(Orchestration::snapshot).await.expect("a running member answers");
+    member.close().await.expect("closed in order");
+    let snapshots = || Snapshots::new(open_snapshots(&backend));
+    let meta = crate::types::SnapshotMeta::default();
+    snapshots().write(&meta, &half).expect("memory");
+    let says = || {
+        let found = witness(&inspect(&backend), open_snapshots(&backend), &mut Seen::default());
+        let found = found.expect("the log can be read");
+        assert_eq!((found.from, found.state.hash().0), (0, before.0));
+        found.snapshots
+    };
+    assert!(matches!(&says()[..], [Witness { says: SnapshotSays::Same, .. }]));
+
+    // Another one, of which an entry was applied that is not in the log.
+    let mut other = Orchestration::new();
+    for index in 1..=half.applied() {
+        let commands = if index == 7 { vec![submission("another".to_owned())] } else { Vec::new() };
+        other.apply(index, &Batch { stamp: Stamp::from_millis(5), commands });
+    }
+    let written = snapshots().write(&meta, &other.snapshot()).expect("memory");
+    let found = says();
+    let [Witness { says: SnapshotSays::Same, .. }, Witness { says: SnapshotSays::Other(differences), .. }] =
+        &found[..]
+    else {
+        panic!("{found:?}");
+    };
+    assert!(differences.iter().any(|difference| difference.to_string().contains("it is only in the replay")));
+
+    let file = SnapshotStore::file_of("snapshots", written.id());
+    let opened = backend.open(&file, mnemosyne_persistence::OpenMode::ReadWrite).expect("it is there");
+    opened.write_at(100, b"what was never written").expect("memory");
+    let found = says();
+    let [_, Witness { says: SnapshotSays::Damaged(why), .. }] = &found[..] else { panic!("{found:?}") };
+    assert!(why.contains(&file) && why.contains("checksum"), "{why}");
 }

@@ -6,6 +6,7 @@ use mnemosyne_core::agent::PoolView;
 use mnemosyne_core::command::{Submission, Target};
 use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::id::{ItemId, RunId, SessionId};
+use mnemosyne_core::reconciliation::Difference;
 use mnemosyne_core::reply::{Imported, Refusal, Reply};
 use mnemosyne_core::session::SessionView;
 use mnemosyne_core::time::Stamp;
@@ -219,6 +220,14 @@ impl Handle {
     /// As [`Handle::call`].
     pub async fn reconcile(&self) -> Result<Reconciled, CallError> {
         ask!(self, Request::Reconcile, Reconciled)
+    }
+
+    /// Checks what must hold of the state; says what does not.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn verify(&self) -> Result<Vec<Difference>, CallError> {
+        ask!(self, Request::Verify, Verified)
     }
 
     /// Events after a number.

@@ -6,6 +6,7 @@ use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::id::{ItemId, QuestionId, RunId, SessionId};
 use mnemosyne_core::inbox::{Decision, Question};
 use mnemosyne_core::past::Past;
+use mnemosyne_core::reconciliation::Difference;
 use mnemosyne_core::reply::Reply;
 use mnemosyne_core::session::SessionView;
 use mnemosyne_core::time::Stamp;
@@ -92,6 +93,8 @@ pub enum Request {
     ResumeSession(SessionId),
     /// Hold what the log says against what runs.
     Reconcile,
+    /// Check what must hold of the state.
+    Verify,
 }
 
 /// What was found when the log was held against what runs.
@@ -269,4 +272,6 @@ pub enum Answer {
     Sessions(Vec<SessionView>),
     /// To [`Request::Reconcile`].
     Reconciled(Reconciled),
+    /// To [`Request::Verify`]: what does not hold.
+    Verified(Vec<Difference>),
 }

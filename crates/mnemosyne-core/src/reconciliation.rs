@@ -21,6 +21,9 @@ use crate::work::item::ItemRef;
 use crate::work::state::ItemState;
 
 mod compare;
+mod look;
+
+pub use look::Look;
 
 /// Differences that are named; whoever has more has seen enough.
 pub const DIFFERENCES_MAX: usize = 100;

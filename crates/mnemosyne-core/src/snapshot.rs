@@ -100,6 +100,18 @@ struct RunRecord {
     items: u32,
 }
 
+/// Whether a snapshot is of the version that this program writes. One that an earlier release has written says less,
+/// and leads to another state than the log that it was made from does today.
+///
+/// # Errors
+/// When reading fails, or the content is damaged.
+pub fn is_of_this_version(input: &mut dyn Read) -> Result<bool, SnapshotError> {
+    let mut buffer = Vec::new();
+    let record = read_bytes(input, &mut buffer)?;
+    let version = postcard::take_from_bytes::<u32>(record).map_err(|error| damaged(error.to_string()))?.0;
+    Ok(version == VERSION)
+}
+
 impl Orchestration {
     /// The facts as they are now.
     #[must_use]

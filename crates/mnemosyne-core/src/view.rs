@@ -456,6 +456,12 @@ impl Orchestration {
         self.facts.now
     }
 
+    /// Records that retired runs have in the archive, all together.
+    #[must_use]
+    pub fn archived_records(&self) -> u64 {
+        self.facts.archived_records
+    }
+
     /// The session that a node has not ended.
     #[must_use]
     pub fn session_of(&self, node: NodeId) -> Option<SessionId> {

@@ -12,6 +12,7 @@ use mnemosyne_core::command::{Command, ForkSource, Submission};
 use mnemosyne_core::id::ItemId;
 use mnemosyne_core::limits::name;
 use mnemosyne_core::orchestration::Orchestration;
+use mnemosyne_core::reconciliation::Look;
 use mnemosyne_core::reply::{Refusal, Reply};
 use mnemosyne_core::work::payload::Payload;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -89,6 +90,11 @@ impl NodeEndpoint {
                 .map_err(|error| error.to_string()),
             Request::Reconcile => {
                 self.reconciler.reconcile().await.map(Answer::Reconciled).map_err(|error| error.to_string())
+            }
+            Request::Verify => {
+                let look = self.look(Look::at).await?;
+                let verified = tokio::task::spawn_blocking(move || look.verify().err().unwrap_or_default());
+                verified.await.map(Answer::Verified).map_err(|error| error.to_string())
             }
             Request::Shutdown { stop_agents } => {
                 let kind = if stop_agents { StopKind::Now } else { StopKind::HandOver };

@@ -23,6 +23,7 @@ mod concluded;
 mod context;
 mod definition;
 mod desk;
+pub mod doctor;
 pub mod embed;
 mod endpoint;
 mod executor;

@@ -102,14 +102,7 @@ impl Stores {
                 .map_err(|source| StoresError::Io { what: "a folder of the data directory", source })?;
         }
         let backend: Arc<dyn StorageBackend> = dir.backend();
-        let defaults = LogOptions::default();
-        let log_options = LogOptions {
-            segment_bytes_first: defaults.segment_bytes_first.min(options.segment_bytes_max),
-            segment_bytes_max: options.segment_bytes_max,
-            on_fatal: Arc::clone(&on_fatal),
-            ..defaults
-        };
-        let log = Log::open(Arc::clone(&backend), "log", log_options)?;
+        let log = Log::open(Arc::clone(&backend), "log", log_options(options, Arc::clone(&on_fatal)))?;
         let snapshots = SnapshotStore::open(Arc::clone(&backend), "snapshots")?;
         let records = Records::open(&backend)?;
         let blobs = BlobStore::open(backend, "blobs")?;
@@ -144,6 +137,17 @@ impl Stores {
     #[must_use]
     pub fn payloads(&self) -> Payloads {
         self.payloads.clone()
+    }
+}
+
+/// How the log is set up.
+pub(crate) fn log_options(options: &StoresOptions, on_fatal: OnFatal) -> LogOptions {
+    let defaults = LogOptions::default();
+    LogOptions {
+        segment_bytes_first: defaults.segment_bytes_first.min(options.segment_bytes_max),
+        segment_bytes_max: options.segment_bytes_max,
+        on_fatal,
+        ..defaults
     }
 }
 

@@ -30,6 +30,7 @@ mod frame;
 pub mod fuzzing;
 mod history;
 pub mod log;
+mod mending;
 mod snapshot;
 pub mod storage;
 
@@ -39,7 +40,7 @@ pub use data_dir::{DataDir, DataDirError, DataDirReader};
 pub use error::StoreError;
 pub use history::{
     Archive, ArchiveReader, Compaction, EVENT_BYTES_MAX, History, HistoryOptions, HistoryReader, Key, Page,
-    Retention, Selection, Tag, Tagger,
+    Retention, SegmentHealth, Selection, Tag, Tagger,
 };
 pub use log::{Done, Log, LogBounds, LogEntry, LogError, LogInspection, LogOptions, LogStats, StateSlot};
 pub use snapshot::{SNAPSHOT_META_BYTES_MAX, SnapshotId, SnapshotReader, SnapshotStore, SnapshotWriter};

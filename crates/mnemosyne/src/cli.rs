@@ -119,7 +119,7 @@ pub(crate) enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(commands::config::Config),
-    /// Look for what could go wrong here; writes nothing
+    /// Look for what could go wrong here, and mend it with --fix
     Doctor(commands::doctor::Doctor),
     /// Print completions for a shell
     #[command(after_help = examples::COMPLETIONS)]

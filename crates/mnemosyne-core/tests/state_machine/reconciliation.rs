@@ -4,7 +4,7 @@ use crate::story::{Story, item, run};
 use mnemosyne_core::command::{Command, Target};
 use mnemosyne_core::event::{Event, EventRecord};
 use mnemosyne_core::id::RunId;
-use mnemosyne_core::reconciliation::{DIFFERENCES_MAX, Difference, StateReconciliator, Subject};
+use mnemosyne_core::reconciliation::{DIFFERENCES_MAX, Difference, Look, StateReconciliator, Subject};
 use mnemosyne_core::time::Stamp;
 use mnemosyne_core::work::state::ItemState;
 
@@ -35,6 +35,7 @@ fn events_that_led_to_a_state_agree_with_it() {
     let (story, _, events) = half_done();
     assert_eq!(reconciled(&story, &events), [""; 0]);
     assert_eq!(StateReconciliator::verify_consistency(&story.state), Ok(()));
+    assert_eq!(Look::at(&story.state).verify(), Ok(()));
 }
 
 #[test]

@@ -17,11 +17,12 @@ use mnemosyne_persistence::{Archive, History, HistoryOptions, StorageBackend, St
 
 pub(crate) use answers::agents_in;
 pub(crate) use reader::{RecordsReader, RunsReader};
+pub(crate) use tags::{EVENTS, RUNS};
 
 /// Folder of the events.
-const HISTORY: &str = "history";
+pub(crate) const HISTORY: &str = "history";
 /// Folder of the runs.
-const ARCHIVE: &str = "archive";
+pub(crate) const ARCHIVE: &str = "archive";
 
 /// Writes events and retired runs.
 pub(crate) struct Records {
@@ -38,8 +39,8 @@ pub(crate) type Leaving = Mutex<VecDeque<Retired>>;
 impl Records {
     pub(crate) fn open(backend: &Arc<dyn StorageBackend>) -> Result<Self, StoreError> {
         let of = |tagger| HistoryOptions { tagger, ..HistoryOptions::default() };
-        let history = History::open(Arc::clone(backend), HISTORY, of(tags::EVENTS))?;
-        let archive = Archive::open(Arc::clone(backend), ARCHIVE, of(tags::RUNS))?;
+        let history = History::open(Arc::clone(backend), HISTORY, of(EVENTS))?;
+        let archive = Archive::open(Arc::clone(backend), ARCHIVE, of(RUNS))?;
         let leaving = Arc::<Leaving>::default();
         let runs = RunsReader::new(archive.reader(), Arc::clone(&leaving));
         let reader = RecordsReader::new(Some(history.reader()), Vec::new(), runs);
@@ -48,8 +49,8 @@ impl Records {
 
     /// The same for one who only looks: what is there, and what the log would still add to it.
     pub(crate) fn read(backend: &Arc<dyn StorageBackend>) -> Result<Tail, StoreError> {
-        let history = History::open_to_read(backend, HISTORY, tags::EVENTS)?;
-        let archive = Archive::open_to_read(backend, ARCHIVE, tags::RUNS)?;
+        let history = History::open_to_read(backend, HISTORY, EVENTS)?;
+        let archive = Archive::open_to_read(backend, ARCHIVE, RUNS)?;
         Ok(Tail {
             due: history.next_seq(),
             gap: false,

@@ -10,10 +10,10 @@ use std::ops::RangeInclusive;
 const ITEMS_PER_PART_BITS: u32 = 8;
 
 /// Events are found by their run, by a part of its items, and by time.
-pub(super) const EVENTS: Tagger = Tagger { version: 1, tag: of_event };
+pub(crate) const EVENTS: Tagger = Tagger { version: 1, tag: of_event };
 
 /// Records of the archive are found by their run and by when it left the state.
-pub(super) const RUNS: Tagger = Tagger { version: 1, tag: of_run };
+pub(crate) const RUNS: Tagger = Tagger { version: 1, tag: of_run };
 
 fn of_event(bytes: &[u8]) -> Tag {
     let Ok(record) = postcard::from_bytes::<EventRecord>(bytes) else { return Tag::default() };

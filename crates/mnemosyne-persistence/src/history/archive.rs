@@ -137,6 +137,14 @@ impl ArchiveReader {
         Ok(records.into_iter().map(|(_, record)| record).collect())
     }
 
+    /// Up to `max` records in order, whatever groups they belong to, from `from` or the first one there is.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] and [`StoreError::Io`].
+    pub fn records(&self, from: u64, max: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        self.history.read(from, max)
+    }
+
     /// The groups of a page.
     ///
     /// # Errors

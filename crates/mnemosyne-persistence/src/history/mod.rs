@@ -21,6 +21,7 @@ mod catalog;
 mod chain;
 mod compaction;
 mod frames;
+mod health;
 mod index;
 mod keys;
 mod reader;
@@ -40,6 +41,7 @@ pub use archive::{Archive, ArchiveReader, Page};
 use catalog::Catalog;
 use chain::{check_last, open_chain};
 pub use compaction::Compaction;
+pub use health::SegmentHealth;
 use index::Contents;
 pub use reader::HistoryReader;
 pub use retention::Retention;
@@ -319,6 +321,15 @@ impl History {
         self.succeed(&present, seq)?;
         self.catalog().lock().next_seq = Some(seq);
         Ok(())
+    }
+
+    /// Makes the files that say what is in complete segments, as far as they are missing or do not fit.
+    ///
+    /// # Errors
+    /// As [`History::read`].
+    pub fn make_indexes(&self) -> Result<(), StoreError> {
+        let view = self.catalog().view();
+        view.complete.iter().try_for_each(|complete| self.catalog().open(complete).map(drop))
     }
 
     fn catalog(&self) -> &Catalog {

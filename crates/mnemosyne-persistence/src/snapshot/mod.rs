@@ -142,6 +142,12 @@ impl SnapshotStore {
         Ok(obsolete.len())
     }
 
+    /// Where a snapshot of the folder `dir` lies, relative to the storage folder.
+    #[must_use]
+    pub fn file_of(dir: &str, id: SnapshotId) -> String {
+        path(dir, id, SUFFIX)
+    }
+
     fn names(&self) -> Result<Vec<String>, StoreError> {
         let names = list_if_there(&*self.backend, &self.dir);
         names.map_err(|error| StoreError::io("list", &self.dir, error))

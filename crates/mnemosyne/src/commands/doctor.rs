@@ -5,8 +5,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use clap::Args;
+use mnemosyne_control::CallError;
 use mnemosyne_core::config::elements::{AgentDefinition, AgentKind};
+use mnemosyne_core::reconciliation::Difference;
 use mnemosyne_core::text::counted;
+use mnemosyne_node::doctor::{Checked, Verdict, examine, mend};
+use mnemosyne_node::store_options;
 use serde_json::json;
 
 use crate::access::connect;
@@ -14,7 +18,6 @@ use crate::cli::Globals;
 use crate::failure::{Exit, Failure};
 use crate::output::{json, line, shown};
 use crate::settings::Surroundings;
-use crate::view::read;
 
 /// Writes whose time is taken.
 const SYNCS: usize = 50;
@@ -24,9 +27,12 @@ const ROOM_MIN: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// Also take the time of durable writes; without this nothing at all is written
+    /// Also take the time of durable writes; without this and --fix nothing at all is written
     #[arg(long)]
     disk: bool,
+    /// Mend what can be mended while no node runs; nothing that was written is removed
+    #[arg(long)]
+    fix: bool,
 }
 
 /// One thing that was looked at.
@@ -41,7 +47,8 @@ struct Finding {
 impl Doctor {
     pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
         let around = Surroundings::resolve(globals)?;
-        let mut findings = vec![config(&around), folder(&around), room(&around)];
+        let mut findings = if self.fix { fix(&around).await? } else { Vec::new() };
+        findings.extend([config(&around), folder(&around), room(&around)]);
         if self.disk {
             findings.push(durable_writes(&around));
         }
@@ -70,48 +77,75 @@ impl Doctor {
     }
 }
 
-/// Whether a node runs; if none does, whether one could start from what is on disk.
+/// Mends what can be mended; one line for each thing that was done.
+async fn fix(around: &Surroundings) -> Result<Vec<Finding>, Failure> {
+    if let Ok(Some(_)) = connect(around).await {
+        let text = "a node is running, and what it uses cannot be mended; end it first with `mnemosyne down`";
+        return Err(Failure::usage(text));
+    }
+    let (path, options) = (around.data_dir.clone(), store_options(&around.config.settings));
+    if !path.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mended = tokio::task::spawn_blocking(move || mend(&path, &options)).await;
+    let mended = mended.map_err(|error| Failure::unavailable(error.to_string()))??;
+    Ok(mended.into_iter().map(Finding::from).collect())
+}
+
+/// Whether a node runs; if none does, whether everything on disk is as it should be.
 async fn node_and_log(around: &Surroundings) -> Vec<Finding> {
     let handle = match connect(around).await {
         Ok(Some(handle)) => handle,
         Err(error) if error.kind() != std::io::ErrorKind::PermissionDenied => {
             return vec![bad("node", Failure::not_reached(&around.data_dir, &error).message)];
         }
-        _ if !around.data_dir.is_dir() => return vec![good("node", "none is running".to_owned())],
-        _ => return vec![log(around).await, good("node", "none is running".to_owned())],
+        _ => {
+            let mut findings = on_disk(around).await;
+            findings.push(good("node", "none is running".to_owned()));
+            return findings;
+        }
     };
-    vec![match handle.status().await {
+    let mut findings = vec![match handle.status().await {
         Ok(status) => {
             good("node", format!("is running and knows {}", counted(status.counts.iter().sum::<u64>(), "item")))
         }
         Err(error) => bad("node", format!("runs but does not answer: {error}")),
-    }]
+    }];
+    match handle.verify().await {
+        Ok(wrong) if wrong.is_empty() => findings.push(good("state", "every invariant holds".to_owned())),
+        Ok(wrong) => {
+            let named = |difference: Difference| bad("state", difference.to_string());
+            findings.extend(wrong.into_iter().map(|found| Finding { exit: Exit::Damaged, ..named(found) }));
+        }
+        // A node of another version does not know the question, and has answered the first one.
+        Err(CallError::Unexpected | CallError::Unreachable(_)) => {}
+        Err(error) => findings.push(bad("state", error.to_string())),
+    }
+    findings
 }
 
-/// Reads the whole log, every checksum of it, and what it leads to.
-async fn log(around: &Surroundings) -> Finding {
-    let viewer = match read(around).await {
-        Ok(viewer) => viewer,
-        Err(failure) => {
-            return Finding { exit: failure.exit, ..bad("log", failure.message) };
-        }
-    };
-    let found = viewer.found();
-    let torn = match found.torn_bytes {
-        0 => String::new(),
-        bytes => format!(
-            "; the last {} were being written when the node ended and were never confirmed",
-            counted(bytes, "byte")
-        ),
-    };
-    good(
-        "log",
-        format!(
-            "is whole: {} in {}{torn}",
-            counted(found.frames, "write"),
-            counted(found.segments as u64, "file")
-        ),
-    )
+/// Reads everything that is there, every checksum of it, and holds it against each other.
+async fn on_disk(around: &Surroundings) -> Vec<Finding> {
+    let path = around.data_dir.clone();
+    if !path.is_dir() {
+        return Vec::new();
+    }
+    match tokio::task::spawn_blocking(move || examine(&path)).await {
+        Ok(checked) => checked.into_iter().map(Finding::from).collect(),
+        Err(error) => vec![bad("log", error.to_string())],
+    }
+}
+
+impl From<Checked> for Finding {
+    fn from(checked: Checked) -> Self {
+        let Checked { verdict, what, text } = checked;
+        let exit = match verdict {
+            Verdict::Good => Exit::Success,
+            Verdict::Unavailable => Exit::Unavailable,
+            Verdict::Damaged => Exit::Damaged,
+        };
+        Self { good: verdict == Verdict::Good, what, text: shown(&text), exit }
+    }
 }
 
 fn good(what: &'static str, text: String) -> Finding {

@@ -21,7 +21,7 @@ fn finished() -> (Scene, PathBuf) {
 }
 
 /// Everything in the data directory, byte for byte; the lock only says who came last.
-fn content(scene: &Scene) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn content(scene: &Scene) -> BTreeMap<PathBuf, Vec<u8>> {
     fn read(folder: &Path, into: &mut BTreeMap<PathBuf, Vec<u8>>) {
         for entry in fs::read_dir(folder).expect("a folder").flatten() {
             let path = entry.path();
@@ -37,7 +37,7 @@ fn content(scene: &Scene) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-fn damage(file: &Path, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+pub(crate) fn damage(file: &Path, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let before = fs::read(file).expect("a file");
     let mut bytes = before.clone();
     change(&mut bytes);
@@ -46,7 +46,7 @@ fn damage(file: &Path, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 }
 
 /// One past the last byte that is not zero: segments are made longer than what is in them.
-fn end_of_data(bytes: &[u8]) -> usize {
+pub(crate) fn end_of_data(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 

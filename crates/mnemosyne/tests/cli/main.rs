@@ -13,6 +13,7 @@ mod carrying;
 mod continuing;
 mod damage;
 mod dialects;
+mod doctor;
 mod endpoints;
 mod everything_killed;
 mod failing_disk;

@@ -79,7 +79,7 @@ fn help() {
       agent        Look at the agents, and try them
       pool         Look at the pools of agents
       config       Look at the configuration
-      doctor       Look for what could go wrong here; writes nothing
+      doctor       Look for what could go wrong here, and mend it with --fix
       completions  Print completions for a shell
       help         Print this message or the help of the given subcommand(s)
 

@@ -1,0 +1,197 @@
+//! Puts right what can be put right. Nothing that was written is removed: what is damaged is set aside, what is missing
+//! is taken from the log, and the log itself is touched by nothing but what every start does.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mnemosyne_consensus::{SnapshotSays, Witnessed, witness};
+use mnemosyne_core::text::counted;
+use mnemosyne_core::time::Stamp;
+use mnemosyne_persistence::{
+    DataDir, DataDirError, History, HistoryOptions, Log, LogInspection, SegmentHealth, SnapshotStore,
+    StorageBackend, Tagger,
+};
+
+use super::{Checked, Tail, keep};
+use crate::clock::Clock;
+use crate::fault::in_full;
+use crate::records::{ARCHIVE, EVENTS, HISTORY, RUNS, Records};
+use crate::stores::{StoresError, StoresOptions, log_options, require_log};
+
+/// Mends the data directory at `path`, which no node may use meanwhile, and says what it has done; nothing when there
+/// was nothing to do, or the directory was never used.
+///
+/// # Errors
+/// When the directory is in use, or the disk refuses something. What was done until then is done.
+pub fn mend(path: &Path, options: &StoresOptions) -> Result<Vec<Checked>, StoresError> {
+    match DataDir::open_to_read(path) {
+        Err(DataDirError::Missing { .. }) => return Ok(Vec::new()),
+        read => drop(read?),
+    }
+    require_log(path)?;
+    let dir = DataDir::open(path)?;
+    let now = Clock::start_after(Stamp::default()).now().to_rfc3339();
+    let backend = dir.backend();
+    let mut mending = Mending { dir, backend, when: now.replace(':', "-"), done: Vec::new() };
+    mending.access()?;
+    mending.unfinished()?;
+    mending.log(options)?;
+    Ok(mending.done)
+}
+
+/// A data directory that is being mended.
+struct Mending {
+    dir: DataDir,
+    backend: Arc<dyn StorageBackend>,
+    /// Names what is set aside now.
+    when: String,
+    done: Vec<Checked>,
+}
+
+/// A folder of records that are derived from the log.
+struct Derived {
+    folder: &'static str,
+    tagger: Tagger,
+    /// The first record that the log still tells.
+    told_from: u64,
+    /// It goes on behind what is lost.
+    may_have_gaps: bool,
+}
+
+impl Mending {
+    fn did(&mut self, text: impl Into<String>) {
+        self.done.push(Checked::good("mended", text));
+    }
+
+    fn access(&mut self) -> Result<(), StoresError> {
+        if let Some(mode) = self.dir.exposed_mode() {
+            self.dir.close_to_others()?;
+            self.did(format!(
+                "{} could be used by others (mode {mode:o}) and has mode 700 now",
+                self.dir.path().display()
+            ));
+        }
+        Ok(())
+    }
+
+    fn unfinished(&mut self) -> Result<(), StoresError> {
+        for file in self.dir.remove_unfinished()? {
+            self.did(format!("{file} was never finished, and is removed"));
+        }
+        Ok(())
+    }
+
+    /// Cuts what was never confirmed, and mends what comes from the log. A log that is damaged is left as it is, and so
+    /// is all that might have to be compared with it.
+    fn log(&mut self, options: &StoresOptions) -> Result<(), StoresError> {
+        let Ok(log) = LogInspection::open(&self.backend, "log") else { return Ok(()) };
+        let torn = log.found().torn_bytes;
+        if torn > 0 {
+            let options = log_options(options, Arc::new(|_| {}));
+            Log::open(Arc::clone(&self.backend), "log", options)?.close()?;
+            self.did(format!("{} at the end of the log, never confirmed, are cut off", counted(torn, "byte")));
+        }
+        let log = if torn > 0 { LogInspection::open(&self.backend, "log")? } else { log };
+        let mut tail = Tail::default();
+        let snapshots = SnapshotStore::open_to_read(&self.backend, "snapshots");
+        let Ok(witnessed) = witness(&log, snapshots, &mut tail) else { return Ok(()) };
+        self.snapshots(&witnessed)?;
+        self.records(&witnessed, tail)
+    }
+
+    /// The log leads to the state without the damaged ones.
+    fn snapshots(&mut self, witnessed: &Witnessed) -> Result<(), StoresError> {
+        for snapshot in &witnessed.snapshots {
+            if let SnapshotSays::Damaged(why) = &snapshot.says {
+                let file = SnapshotStore::file_of("snapshots", snapshot.id);
+                let place = self.dir.set_aside(&self.when, &[&file])?;
+                self.did(format!("{file} is set aside in {place}: {why}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets damaged files of the history and the archive aside, and adds what the log has and they lack.
+    fn records(&mut self, witnessed: &Witnessed, tail: Tail) -> Result<(), StoresError> {
+        let state = &witnessed.state;
+        let event = tail.events.first().map_or(state.status().event_seq + 1, |event| event.seq);
+        let record = tail.retired.first().map_or(state.archived_records() + 1, |retired| retired.first);
+        let events = Derived { folder: HISTORY, tagger: EVENTS, told_from: event, may_have_gaps: false };
+        let runs = Derived { folder: ARCHIVE, tagger: RUNS, told_from: record, may_have_gaps: true };
+        for derived in [&events, &runs] {
+            self.set_damaged_aside(derived)?;
+            self.close_gap(derived)?;
+            self.indexes(derived)?;
+        }
+        let (next_event, next_record) = (self.next(&events)?, self.next(&runs)?);
+        let lacking =
+            tail.events.iter().filter(|event| next_event.is_none_or(|next| event.seq >= next)).count();
+        let beyond = |first: u64| next_record.is_none_or(|next| first >= next);
+        let leaving = tail.retired.iter().filter(|retired| beyond(retired.first)).count();
+        if lacking > 0 || !tail.retired.is_empty() {
+            let records = Records::open(&self.backend)?;
+            let io = |source| StoresError::Io { what: "the history to add to it", source };
+            records.append(&tail.events).map_err(io)?;
+            records.take(tail.retired);
+            records.sync()?;
+        }
+        if lacking > 0 {
+            self.did(format!("{} are added to the history from the log", counted(lacking, "event")));
+        }
+        if leaving > 0 {
+            self.did(format!("{} are added to the archive from the log", counted(leaving, "finished run")));
+        }
+        Ok(())
+    }
+
+    fn set_damaged_aside(&mut self, derived: &Derived) -> Result<(), StoresError> {
+        let segments = History::inspect(&self.backend, derived.folder, derived.tagger)?;
+        let aside = keep::aside(&segments, derived.told_from, derived.may_have_gaps);
+        for position in &aside {
+            let segment = &segments[*position];
+            let why = match &segment.damage {
+                Some(error) => in_full(error),
+                None => "it cannot stay without the files beside it".to_owned(),
+            };
+            self.one_aside(segment, &why)?;
+        }
+        Ok(())
+    }
+
+    /// Nothing may be missing between what is there and what the log tells: whoever goes on there would let go of what
+    /// is there.
+    fn close_gap(&mut self, derived: &Derived) -> Result<(), StoresError> {
+        if derived.may_have_gaps || self.next(derived)?.is_none_or(|next| next >= derived.told_from) {
+            return Ok(());
+        }
+        for segment in History::inspect(&self.backend, derived.folder, derived.tagger)? {
+            self.one_aside(&segment, "the log does not tell any more what comes after it")?;
+        }
+        Ok(())
+    }
+
+    fn one_aside(&mut self, segment: &SegmentHealth, why: &str) -> Result<(), StoresError> {
+        let place = self.dir.set_aside(&self.when, &[&segment.file, &segment.index_file])?;
+        self.did(format!("{} is set aside in {place}: {why}", segment.file));
+        Ok(())
+    }
+
+    fn indexes(&mut self, derived: &Derived) -> Result<(), StoresError> {
+        let segments = History::inspect(&self.backend, derived.folder, derived.tagger)?;
+        let complete = segments.split_last().map_or(&[][..], |(_, complete)| complete);
+        let missing: Vec<&SegmentHealth> = complete.iter().filter(|segment| !segment.has_index).collect();
+        if !missing.is_empty() {
+            let options = HistoryOptions { tagger: derived.tagger, ..HistoryOptions::default() };
+            History::open(Arc::clone(&self.backend), derived.folder, options)?.make_indexes()?;
+        }
+        for segment in missing {
+            self.did(format!("{} is made anew", segment.index_file));
+        }
+        Ok(())
+    }
+
+    /// The record that is due in a folder; none in an empty one.
+    fn next(&self, derived: &Derived) -> Result<Option<u64>, StoresError> {
+        Ok(History::open_to_read(&self.backend, derived.folder, derived.tagger)?.next_seq())
+    }
+}

@@ -1,0 +1,196 @@
+//! What a data directory says about itself while no node runs: everything that is on disk is read, and held against
+//! everything else that tells the same.
+//!
+//! [`examine`] changes nothing. [`mend`] puts right what can be put right without removing anything that was written,
+//! and what it puts aside it names.
+
+mod archived;
+mod blobs;
+mod events;
+mod keep;
+mod mend;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mnemosyne_consensus::{Applied, Observer, SnapshotSays, Witnessed, witness};
+use mnemosyne_core::event::EventRecord;
+use mnemosyne_core::image::Retired;
+use mnemosyne_core::orchestration::Orchestration;
+use mnemosyne_core::reconciliation::{Difference, StateReconciliator};
+use mnemosyne_core::text::counted;
+use mnemosyne_persistence::{DataDir, DataDirError, LogInspection, SnapshotStore, StorageBackend};
+
+use crate::fault::in_full;
+use crate::stores::{StoresError, require_log};
+
+pub use mend::mend;
+
+/// Differences that are told one by one.
+const TOLD_MAX: usize = 10;
+/// The way out where nothing on disk helps any more.
+const RESTORE: &str = "nothing here can mend that: keep this folder, and go on from an earlier copy of it";
+
+/// One thing that was looked at, or done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// What came of it.
+    pub verdict: Verdict,
+    /// What was looked at.
+    pub what: &'static str,
+    /// What is to be said.
+    pub text: String,
+}
+
+/// What came of looking at something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is as it should be.
+    Good,
+    /// It could not be looked at now.
+    Unavailable,
+    /// It is damaged, or of a newer format.
+    Damaged,
+}
+
+impl Checked {
+    fn good(what: &'static str, text: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Good, what, text: text.into() }
+    }
+
+    fn damaged(what: &'static str, text: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Damaged, what, text: text.into() }
+    }
+
+    fn failed(what: &'static str, error: impl Into<StoresError>) -> Self {
+        let error = error.into();
+        let verdict = if error.is_damage() { Verdict::Damaged } else { Verdict::Unavailable };
+        Self { verdict, what, text: in_full(&error) }
+    }
+}
+
+/// Looks at everything in the data directory at `path`; nothing when it was never used.
+#[must_use]
+pub fn examine(path: &Path) -> Vec<Checked> {
+    let dir = match DataDir::open_to_read(path) {
+        Ok(dir) => dir,
+        Err(DataDirError::Missing { .. }) => return Vec::new(),
+        Err(error) => return vec![Checked::failed("data", error)],
+    };
+    if let Err(error) = require_log(path) {
+        return vec![Checked::failed("log", error)];
+    }
+    let backend: Arc<dyn StorageBackend> = dir.backend();
+    let mut found = Vec::new();
+    let mut tail = Tail::default();
+    let state = state(&backend, &mut tail, &mut found);
+    let mut promised = state.as_ref().map(|state| state.snapshot().blobs()).unwrap_or_default();
+    events::examine(&backend, state.as_ref(), &tail, &mut found);
+    archived::examine(&backend, state.as_ref(), &tail, &mut promised, &mut found);
+    blobs::examine(&backend, &promised, &mut found);
+    found
+}
+
+/// Events and retired runs that the log still tells of.
+#[derive(Default)]
+struct Tail {
+    events: Vec<EventRecord>,
+    retired: Vec<Retired>,
+}
+
+impl Observer for Tail {
+    fn applied(&mut self, _state: &Orchestration, applied: Applied) {
+        self.events.extend(applied.events);
+        self.retired.extend(applied.retired);
+    }
+
+    fn before_snapshot(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads the log and all snapshots, and holds them against each other.
+fn state(
+    backend: &Arc<dyn StorageBackend>,
+    tail: &mut Tail,
+    found: &mut Vec<Checked>,
+) -> Option<Orchestration> {
+    let log = match LogInspection::open(backend, "log") {
+        Ok(log) => log,
+        Err(error) => {
+            let error = Checked::failed("log", error);
+            let way_out =
+                if error.verdict == Verdict::Damaged { format!("; {RESTORE}") } else { String::new() };
+            found.push(Checked { text: error.text + &way_out, ..error });
+            return None;
+        }
+    };
+    found.push(whole(&log));
+    match witness(&log, SnapshotStore::open_to_read(backend, "snapshots"), tail) {
+        Err(error) => {
+            found.push(Checked::failed("state", error));
+            None
+        }
+        Ok(witnessed) => {
+            judge(&witnessed, found);
+            Some(witnessed.state)
+        }
+    }
+}
+
+fn whole(log: &LogInspection) -> Checked {
+    let found = log.found();
+    let torn = match found.torn_bytes {
+        0 => String::new(),
+        bytes => format!(
+            "; the last {} were being written when the node ended and were never confirmed",
+            counted(bytes, "byte")
+        ),
+    };
+    let (frames, segments) = (counted(found.frames, "write"), counted(found.segments as u64, "file"));
+    Checked::good("log", format!("is whole: {frames} in {segments}{torn}"))
+}
+
+/// What the snapshots say beside the log, and whether the state that they lead to is possible.
+fn judge(witnessed: &Witnessed, found: &mut Vec<Checked>) {
+    let mut same = 0_u32;
+    for snapshot in &witnessed.snapshots {
+        let number = snapshot.id.0;
+        match &snapshot.says {
+            SnapshotSays::Begins | SnapshotSays::Apart => {}
+            SnapshotSays::Same => same += 1,
+            SnapshotSays::Other(differences) => {
+                tell(found, "state", &format!("snapshot {number} is not what the log leads to"), differences);
+            }
+            SnapshotSays::Damaged(why) => {
+                let text = format!("{why}; the log leads to the state without it: `mnemosyne doctor --fix`");
+                found.push(Checked::damaged("state", text));
+            }
+        }
+    }
+    let state = &witnessed.state;
+    if let Err(differences) = StateReconciliator::verify_consistency(state) {
+        tell(found, "state", "is not possible", &differences);
+        return;
+    }
+    let from = match witnessed.from {
+        0 => "from the beginning".to_owned(),
+        from => format!("from the snapshot of entry {from}"),
+    };
+    let met = match same {
+        0 => String::new(),
+        same => format!(" and meets {} on the way", counted(same, "snapshot")),
+    };
+    let to = state.applied();
+    found.push(Checked::good("state", format!("replayed {from} to entry {to}{met}; every invariant holds")));
+}
+
+/// One line for each of the first differences.
+fn tell(found: &mut Vec<Checked>, what: &'static str, about: &str, differences: &[Difference]) {
+    for difference in differences.iter().take(TOLD_MAX) {
+        found.push(Checked::damaged(what, format!("{about}: {difference}")));
+    }
+    if let Some(more) = differences.len().checked_sub(TOLD_MAX).filter(|more| *more > 0) {
+        found.push(Checked::damaged(what, format!("{about}: {} more", counted(more as u64, "difference"))));
+    }
+}
