@@ -65,14 +65,14 @@ fn a_run_that_was_under_way_goes_on_elsewhere() {
     let second = does(["append:effects:second", "wait-for:go"]);
     let first = does(["append:effects:first"]);
     let run = here.submit(&plan([("first", first), ("second", format!("{second}, needs: [first]"))]));
-    let node = here.spawn(["up"]);
+    let node = here.up();
     wait_until("the second item to be at work", || here.lines("effects") == ["first", "second"]);
     carry(&here, &there, &run);
     drop(node);
     there.line(&format!("import run.mnemosyne --base-dir {}", there.path().display())).exits(0);
     assert_eq!(states(&there, &run), ["succeeded", "ready"]);
     there.touch("go");
-    let _node = there.spawn(["up"]);
+    let _node = there.up();
     there.line(&format!("wait {run}")).exits(0);
     assert_eq!(there.lines("effects"), ["second"], "what was done stays done, and the rest is done here");
     let history = there.json(&format!("show {run}/second"))["history"].clone();
@@ -101,7 +101,7 @@ fn two_copies_that_went_on_apart_become_one() {
     let run = ours.line("submit plan.yaml").exits(0).first_line().to_owned();
     carry(&ours, &theirs, &run);
     theirs.line(&format!("import run.mnemosyne --base-dir {}", theirs.path().display())).exits(0);
-    let _node = theirs.spawn(["up"]);
+    let _node = theirs.up();
     theirs.line(&format!("wait {run}")).exits(0);
     theirs.line("down").exits(0);
     carry(&theirs, &ours, &run);
@@ -121,7 +121,7 @@ fn a_fork_keeps_what_does_not_depend_on_its_root() {
     let told = scene.json(&format!("fork {run} --from b"));
     assert_eq!((&told["items"], &told["reused"]), (&json!(4), &json!(2)));
     let forked = told["run"].as_str().expect("an id").to_owned();
-    let _node = scene.spawn(["up"]);
+    let _node = scene.up();
     scene.line(&format!("wait {forked}")).exits(0);
     let mut effects = scene.lines("effects");
     let anew = effects.split_off(4);

@@ -79,7 +79,7 @@ fn work_of_an_earlier_format_goes_on() {
             format!("mnemosyne-data {format}\n"),
             "an earlier release refuses it now"
         );
-        let node = scene.spawn(["up"]);
+        let node = scene.up();
         let ended = || {
             scene
                 .json("ps")

@@ -78,6 +78,10 @@ fn help() {
       status       Show the node and its work in numbers
       agent        Look at the agents, and try them
       pool         Look at the pools of agents
+      session      Look at the sessions of the node, and at the work that one left
+      export       Write a run into one file, to be taken to another data directory
+      import       Take in a run that was exported, or merge another copy of one that is here
+      fork         Start a new run that does items of an earlier one anew and keeps what does not depend on them
       config       Look at the configuration
       doctor       Look for what could go wrong here, and mend it with --fix
       completions  Print completions for a shell
@@ -176,6 +180,10 @@ fn every_command_has_a_line_of_usage() {
     mnemosyne status [OPTIONS]
     mnemosyne agent [OPTIONS] <COMMAND>
     mnemosyne pool [OPTIONS] <COMMAND>
+    mnemosyne session [OPTIONS] <COMMAND>
+    mnemosyne export [OPTIONS] <RUN>
+    mnemosyne import [OPTIONS] <FILE>
+    mnemosyne fork [OPTIONS] --from <ITEM> <RUN>
     mnemosyne config [OPTIONS] <COMMAND>
     mnemosyne doctor [OPTIONS]
     mnemosyne completions [OPTIONS] <SHELL>
