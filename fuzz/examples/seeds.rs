@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use mnemosyne_control::Request;
+use mnemosyne_control::{EventFilter, Request};
 use mnemosyne_core::command::{Batch, Command, OnExisting, Submission, Target};
 use mnemosyne_core::id::{FencingToken, ItemId, NodeId, RunId, SessionId};
 use mnemosyne_core::node::NodeFacts;
@@ -158,7 +158,7 @@ fn requests() -> Vec<Request> {
         Request::Cancel(Target::Run(run), "enough".to_owned()),
         Request::Items(ItemFilter { run: Some(run), limit: 10, ..ItemFilter::default() }),
         Request::Find("1m8".to_owned()),
-        Request::Events { after: 0, limit: 10 },
+        Request::Events(Box::new(EventFilter { limit: 10, ..EventFilter::default() })),
         Request::Status,
     ]
 }
