@@ -8,6 +8,8 @@
 //! blobs/new/…       being written
 //! ```
 
+mod sweep;
+
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,6 +21,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::StoreError;
 use crate::format::{BLOB, FileTag};
 use crate::storage::{OpenMode, ReadOnlyBackend, StorageBackend, StorageFile, make_dir, read_up_to};
+
+use sweep::Recent;
+pub use sweep::{BLOB_GRACE_MAX, Sweep, Swept};
 
 const CHUNK: usize = 1 << 20;
 const NEW: &str = "new";
@@ -86,6 +91,8 @@ pub struct BlobStore {
     next_temporary: AtomicU64,
     /// Which of the 256 folders are known to be durable.
     durable_folders: Mutex<Vec<bool>>,
+    /// What must not be swept, and the lock that a sweep takes.
+    recent: Mutex<Recent>,
 }
 
 impl BlobStore {
@@ -110,6 +117,7 @@ impl BlobStore {
             dir: dir.to_owned(),
             next_temporary: AtomicU64::new(0),
             durable_folders: Mutex::new(vec![false; 256]),
+            recent: Mutex::default(),
         })
     }
 
@@ -122,6 +130,7 @@ impl BlobStore {
             dir: dir.to_owned(),
             next_temporary: AtomicU64::new(0),
             durable_folders: Mutex::new(vec![false; 256]),
+            recent: Mutex::default(),
         }
     }
 
@@ -131,6 +140,7 @@ impl BlobStore {
     /// [`StoreError::Io`].
     pub fn put(&self, content: &[u8]) -> Result<BlobId, StoreError> {
         let id = BlobId::of(content);
+        self.remember(id);
         if self.is_intact(id)? {
             self.sync_name(id)?;
             return Ok(id);
@@ -158,6 +168,7 @@ impl BlobStore {
     pub fn put_reader(&self, mut reader: impl Read) -> Result<BlobId, StoreError> {
         let mut new = self.begin()?;
         let written = copy(&mut reader, &mut new).and_then(|id| {
+            self.remember(id);
             self.finish(&new, id)?;
             Ok(id)
         });

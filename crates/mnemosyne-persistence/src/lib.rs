@@ -34,7 +34,7 @@ mod mending;
 mod snapshot;
 pub mod storage;
 
-pub use blob::{BlobId, BlobIdError, BlobReader, BlobStore};
+pub use blob::{BLOB_GRACE_MAX, BlobId, BlobIdError, BlobReader, BlobStore, Sweep, Swept};
 pub use bundle::{BundleReader, BundleWriter};
 pub use data_dir::{DataDir, DataDirError, DataDirReader};
 pub use error::StoreError;

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
@@ -176,6 +177,11 @@ impl StorageFile for RealFile {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+
+    fn age(&self) -> io::Result<Option<Duration>> {
+        // What was written in the future, as it seems after the clock was set back, is new.
+        Ok(Some(self.file.metadata()?.modified()?.elapsed().unwrap_or_default()))
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {

@@ -19,6 +19,7 @@ mod read_only;
 
 use std::fmt::Debug;
 use std::io;
+use std::time::Duration;
 
 pub use fault::{FaultBackend, FaultKind, Loss, Times};
 pub use file::FileBackend;
@@ -80,6 +81,11 @@ pub trait StorageFile: Send + Sync + Debug {
     /// Whether the file has no bytes.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
+    }
+
+    /// How long ago it was written last, by the clock of the medium; none where the medium has none.
+    fn age(&self) -> io::Result<Option<Duration>> {
+        Ok(None)
     }
 
     /// Cuts the file to `length`, or lengthens it with zeros.

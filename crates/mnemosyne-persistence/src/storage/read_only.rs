@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{OpenMode, StorageBackend, StorageFile};
 
@@ -71,6 +72,10 @@ impl StorageFile for ReadOnlyFile {
 
     fn len(&self) -> io::Result<u64> {
         self.inner.len()
+    }
+
+    fn age(&self) -> io::Result<Option<Duration>> {
+        self.inner.age()
     }
 
     fn set_len(&self, _length: u64) -> io::Result<()> {
