@@ -19,7 +19,8 @@ use thiserror::Error;
 use crate::client::Connection;
 use crate::endpoint::Endpoint;
 use crate::request::{
-    Answer, EventFilter, Exported, Found, Output, OutputQuery, Performance, Reconciled, Request, Then,
+    Answer, Collected, EventFilter, Exported, Found, Output, OutputQuery, Performance, Reconciled, Request,
+    Then,
 };
 
 /// A way to talk to a node. Clones talk to the same one.
@@ -228,6 +229,14 @@ impl Handle {
     /// As [`Handle::call`].
     pub async fn verify(&self) -> Result<Vec<Difference>, CallError> {
         ask!(self, Request::Verify, Verified)
+    }
+
+    /// Removes blobs that nothing refers to, or only tells which would be removed.
+    ///
+    /// # Errors
+    /// As [`Handle::call`].
+    pub async fn collect(&self, dry_run: bool) -> Result<Collected, CallError> {
+        ask!(self, Request::Collect { dry_run }, Collected)
     }
 
     /// Events after a number.

@@ -19,8 +19,8 @@ pub use client::connect;
 pub use endpoint::Endpoint;
 pub use handle::{CallError, Handle};
 pub use request::{
-    Answer, EventFilter, Exported, Found, Output, OutputQuery, OutputStream, Performance, Reconciled, Request,
-    Then,
+    Answer, Collected, EventFilter, Exported, Found, Output, OutputQuery, OutputStream, Performance,
+    Reconciled, Request, Then,
 };
 pub use server::{Bound, Server, bind};
 

@@ -95,6 +95,24 @@ pub enum Request {
     Reconcile,
     /// Check what must hold of the state.
     Verify,
+    /// Remove blobs that nothing refers to.
+    Collect {
+        /// Only tell what would be removed.
+        dry_run: bool,
+    },
+}
+
+/// What was found when blobs were looked for that nothing refers to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collected {
+    /// Blobs that are gone now, or would be.
+    pub removed: u64,
+    /// The bytes of their files.
+    pub bytes: u64,
+    /// Blobs that something refers to.
+    pub needed: u64,
+    /// Blobs that nothing refers to yet; they are too young to go.
+    pub young: u64,
 }
 
 /// What was found when the log was held against what runs.
@@ -274,4 +292,6 @@ pub enum Answer {
     Reconciled(Reconciled),
     /// To [`Request::Verify`]: what does not hold.
     Verified(Vec<Difference>),
+    /// To [`Request::Collect`].
+    Collected(Collected),
 }

@@ -20,6 +20,7 @@ pub mod image;
 pub mod inbox;
 pub mod invariant;
 pub mod limits;
+pub mod needed;
 pub mod node;
 pub mod orchestration;
 pub mod past;

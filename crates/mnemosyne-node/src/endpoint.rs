@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answers;
 use crate::clock::Clock;
+use crate::collect::Collector;
 use crate::executor::Instruction;
 use crate::fault::in_full;
 use crate::process::{NamedOutputs, OutputsBefore};
@@ -46,6 +47,7 @@ pub(crate) struct NodeEndpoint {
     pub(crate) shutdown: watch::Sender<Option<StopKind>>,
     pub(crate) sessions: Arc<SessionManager>,
     pub(crate) reconciler: Arc<Reconciler>,
+    pub(crate) collector: Collector,
 }
 
 impl Endpoint for NodeEndpoint {
@@ -103,7 +105,9 @@ impl NodeEndpoint {
             }
             Request::PutBlob(bytes) => self.put_blob(bytes).await,
             Request::Import(records) => self.import(Command::Import { records }).await,
+            Request::Collect { dry_run } => self.collector.collect(dry_run).await.map(Answer::Collected),
             Request::Fork { run, from } => {
+                let _moving = self.collector.moving.read().await;
                 let known = self.look(move |state| state.knows_run(run)).await?;
                 let records = if known { None } else { self.records.records_of(run).await? };
                 let source = records.map_or(ForkSource::Run(run), ForkSource::Records);

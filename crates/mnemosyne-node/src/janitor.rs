@@ -1,37 +1,93 @@
-//! Puts runs that have left the state into the archive and removes their folders. What is to be removed
-//! follows from the state and the folders alone, so it may be done at any time,
-//! by request or at the start, and again after a crash.
+//! Puts runs that have left the state into the archive and removes their folders, and, now and then, what is kept no
+//! longer. What is to be removed follows from the state and the folders alone, so it may be done at any time, by request
+//! or at the start, and again after a crash.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mnemosyne_consensus::{Consensus, ProposeError};
+use mnemosyne_control::Collected;
 use mnemosyne_core::id::RunId;
+use mnemosyne_core::orchestration::Orchestration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use crate::records::Records;
+use crate::clock::Clock;
+use crate::collect::Collector;
+use crate::records::{Forgotten, Records};
 use crate::worktrees::ItemTrees;
 
 /// Folders of the data directory with one folder per run (`RUN`) or attempt (`RUN.ITEM-TOKEN`).
 const FOLDERS: [&str; 2] = ["attempts", "items"];
 
-/// Removes what is to be removed now, and again whenever a run has left the state.
-pub(crate) async fn keep_clean(
-    consensus: Consensus,
-    data_dir: PathBuf,
-    trees: ItemTrees,
-    records: Arc<Records>,
-    retired: Arc<Notify>,
-) {
-    // Worktrees that were kept are looked at again when a node starts.
-    let mut again = true;
-    while archive(&records).await
-        && sweep(&consensus, &data_dir).await.is_ok()
-        && sweep_trees(&consensus, &trees, again).await.is_ok()
-    {
-        again = false;
-        retired.notified().await;
+/// Time between two looks at what may be forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
+/// Time between two looks for blobs that nothing refers to, and before the first one.
+const COLLECT_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+const COLLECT_FIRST: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Who removes it.
+pub(crate) struct Janitor {
+    pub(crate) consensus: Consensus,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) trees: ItemTrees,
+    pub(crate) records: Arc<Records>,
+    pub(crate) clock: Clock,
+    pub(crate) collector: Collector,
+}
+
+impl Janitor {
+    /// Removes what is to be removed now, and again whenever a run has left the state; now and then also what is too
+    /// old to be kept.
+    pub(crate) async fn keep_clean(self, retired: Arc<Notify>) {
+        // Worktrees that were kept are looked at again when a node starts.
+        let mut again = true;
+        let mut forget_at = Instant::now();
+        let mut collect_at = Instant::now() + COLLECT_FIRST;
+        while archive(&self.records).await
+            && sweep(&self.consensus, &self.data_dir).await.is_ok()
+            && sweep_trees(&self.consensus, &self.trees, again).await.is_ok()
+        {
+            again = false;
+            if Instant::now() >= forget_at {
+                self.forget().await;
+                forget_at = Instant::now() + FORGET_EVERY;
+            }
+            if Instant::now() >= collect_at {
+                self.collect().await;
+                collect_at = Instant::now() + COLLECT_EVERY;
+            }
+            tokio::select! {
+                () = retired.notified() => {}
+                () = tokio::time::sleep_until(forget_at.min(collect_at)) => {}
+            }
+        }
+    }
+
+    /// Forgets events and runs that are kept no longer.
+    async fn forget(&self) {
+        // It only ends early when the process does.
+        let Ok(state) = self.consensus.query(Orchestration::snapshot).await else { return };
+        let (records, now) = (Arc::clone(&self.records), self.clock.now());
+        match tokio::task::spawn_blocking(move || records.forget(now, &state.needed())).await {
+            Ok(Ok(forgotten)) if forgotten == Forgotten::default() => {}
+            Ok(Ok(forgotten)) => tracing::info!("removed {forgotten}, which were kept long enough"),
+            Ok(Err(error)) => tracing::warn!(%error, "cannot remove old events and runs"),
+            Err(_) => {}
+        }
+    }
+
+    /// Removes blobs that nothing refers to.
+    async fn collect(&self) {
+        match self.collector.collect(false).await {
+            Ok(Collected { removed: 0, .. }) => {}
+            Ok(Collected { removed, bytes, .. }) => {
+                tracing::info!("removed {removed} blobs that nothing refers to, {bytes} bytes");
+            }
+            Err(error) => tracing::warn!(error, "cannot remove blobs that nothing refers to"),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod builtin;
 mod by_kind;
 mod checkpoint;
 mod clock;
+mod collect;
 mod concluded;
 mod context;
 mod definition;

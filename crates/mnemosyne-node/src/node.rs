@@ -18,11 +18,12 @@ use tokio::task::JoinHandle;
 
 use crate::by_kind::ByKind;
 use crate::checkpoint;
+use crate::collect::Collector;
 use crate::desk::Desk;
 use crate::endpoint::NodeEndpoint;
 use crate::executor::{self, Instruction};
 use crate::info::NodeInfo;
-use crate::janitor;
+use crate::janitor::Janitor;
 use crate::left::{Recorder, WithTrees};
 use crate::observer::Outlet;
 use crate::options::{NodeError, Options, Part, Work};
@@ -129,7 +130,8 @@ impl Node {
         let (failed, failure) = watch::channel(None);
         let room = Arc::new(Room::new(path.clone()));
         let on_failure = move |text| drop(failed.send_replace(Some(text)));
-        let restored = PersistentWorkQueue::restore(log, Arc::clone(&records), room, on_failure).await?;
+        let restored =
+            PersistentWorkQueue::restore(log, Arc::clone(&records), Arc::clone(&room), on_failure).await?;
         let (queue, proposing) = restored;
         let PersistentWorkQueue { consensus, proposer, clock, .. } = queue.clone();
         // All of it was understood; what is written from now on an earlier release might not understand.
@@ -157,6 +159,13 @@ impl Node {
             seen_to: Arc::default(),
         });
         let (ask_shutdown, shutdown) = watch::channel(None);
+        let collector = Collector {
+            consensus: consensus.clone(),
+            records: records.reader(),
+            payloads: payloads.clone(),
+            room: Arc::clone(&room),
+            moving: Arc::default(),
+        };
         let endpoint = Arc::new(NodeEndpoint {
             consensus: consensus.clone(),
             proposer: proposer.clone(),
@@ -169,6 +178,7 @@ impl Node {
             shutdown: ask_shutdown,
             sessions: Arc::clone(&sessions),
             reconciler: Arc::clone(&reconciler),
+            collector: collector.clone(),
         });
         let mut tasks = vec![proposing];
         let desk = Desk { proposer: proposer.clone(), consensus: consensus.clone(), answered: answers };
@@ -214,13 +224,15 @@ impl Node {
             sessions.start_session().await?;
             tasks.push(tokio::spawn(checkpoint::keep(queue, Arc::clone(&sessions), reconciler)));
         }
-        tasks.push(tokio::spawn(janitor::keep_clean(
-            consensus.clone(),
-            path.clone(),
+        let janitor = Janitor {
+            consensus: consensus.clone(),
+            data_dir: path.clone(),
             trees,
-            Arc::clone(&records),
-            retired,
-        )));
+            records: Arc::clone(&records),
+            clock,
+            collector,
+        };
+        tasks.push(tokio::spawn(janitor.keep_clean(retired)));
         Ok(Self {
             consensus,
             proposer,

@@ -7,9 +7,11 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// An entry that takes longer than this is looked after.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
@@ -18,12 +20,14 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Room {
     path: PathBuf,
     is_full: watch::Sender<bool>,
+    /// When it was last known to be full.
+    last_full: Mutex<Option<Instant>>,
 }
 
 impl Room {
     /// Room on the disk of `path`, until it turns out that there is none.
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, is_full: watch::channel(false).0 }
+        Self { path, is_full: watch::channel(false).0, last_full: Mutex::default() }
     }
 
     /// The data directory.
@@ -50,7 +54,16 @@ impl Room {
         }
     }
 
+    /// Whether the disk is full, or was lately.
+    pub(crate) fn was_full_within(&self, time: Duration) -> bool {
+        let last_full = *self.last_full.lock().expect("nothing panics while it holds this lock");
+        *self.is_full.borrow() || last_full.is_some_and(|at| at.elapsed() < time)
+    }
+
     fn tell(&self, is_full: bool) {
+        if is_full || *self.is_full.borrow() {
+            *self.last_full.lock().expect("nothing panics while it holds this lock") = Some(Instant::now());
+        }
         if !self.is_full.send_if_modified(|known| std::mem::replace(known, is_full) != is_full) {
             return;
         }
@@ -85,6 +98,10 @@ mod tests {
         write.send("written").expect("it is waited for");
         assert_eq!(entry.await, Ok("written"));
         assert!(!*is_full.borrow());
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert!(room.was_full_within(Duration::from_secs(60)));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(!room.was_full_within(Duration::from_secs(60)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -93,5 +110,6 @@ mod tests {
         let is_full = room.is_full();
         room.written(tokio::time::sleep(Duration::from_secs(60)), || false).await;
         assert!(!is_full.has_changed().expect("the room is there"));
+        assert!(!room.was_full_within(Duration::from_secs(60)));
     }
 }

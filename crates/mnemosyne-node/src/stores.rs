@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mnemosyne_consensus::ReplayError;
+use mnemosyne_core::config::Settings;
+use mnemosyne_core::time::Span;
 use mnemosyne_core::work::payload::{BlobRef, Payload};
 use mnemosyne_persistence::{
     BlobId, BlobStore, DataDir, DataDirError, Log, LogError, LogOptions, SnapshotStore, StorageBackend,
-    StoreError,
+    StoreError, Sweep, Swept,
 };
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::records::Records;
+use crate::records::{Keep, Records};
+use crate::setup;
 
 /// How the stores are set up.
 #[derive(Clone, Debug)]
@@ -22,6 +25,16 @@ pub struct StoresOptions {
     pub segment_bytes_max: u64,
     /// Payloads of more bytes go into the blob store.
     pub inline_bytes_max: usize,
+    /// How long events are kept, and runs that have left the state.
+    pub history_retention: Span,
+    /// The bytes that events may have, and likewise runs that have left the state.
+    pub history_bytes_max: u64,
+}
+
+impl Default for StoresOptions {
+    fn default() -> Self {
+        setup::store_options(&Settings::default())
+    }
 }
 
 /// The open stores of one data directory.
@@ -104,7 +117,8 @@ impl Stores {
         let backend: Arc<dyn StorageBackend> = dir.backend();
         let log = Log::open(Arc::clone(&backend), "log", log_options(options, Arc::clone(&on_fatal)))?;
         let snapshots = SnapshotStore::open(Arc::clone(&backend), "snapshots")?;
-        let records = Records::open(&backend)?;
+        let keep = Keep { retention: options.history_retention, bytes_max: options.history_bytes_max };
+        let records = Records::open(&backend, keep)?;
         let blobs = BlobStore::open(backend, "blobs")?;
         Ok(Self {
             dir,
@@ -225,6 +239,11 @@ impl Payloads {
     pub fn put_blob(&self, bytes: &[u8]) -> Result<BlobRef, PayloadError> {
         let id = self.blobs.put(bytes).inspect_err(|error| self.give_up_after_sync(error))?;
         Ok(BlobRef { hash: *id.as_bytes(), length: bytes.len() as u64 })
+    }
+
+    /// Removes blobs that are not needed; what was put lately stays, since nothing may refer to it yet.
+    pub(crate) fn sweep(&self, sweep: &Sweep, is_needed: &dyn Fn(BlobId) -> bool) -> Result<Swept, StoreError> {
+        self.blobs.sweep(sweep, is_needed)
     }
 
     /// A disk that could not sync a blob is not trusted with the log, which lies on it, too.

@@ -121,6 +121,9 @@ pub(crate) enum Command {
     Config(commands::config::Config),
     /// Look for what could go wrong here, and mend it with --fix
     Doctor(commands::doctor::Doctor),
+    /// Remove stored contents that nothing refers to any more; the node does it once a day
+    #[command(after_help = examples::GC)]
+    Gc(commands::gc::Gc),
     /// Print completions for a shell
     #[command(after_help = examples::COMPLETIONS)]
     Completions(commands::completions::Completions),
@@ -237,6 +240,7 @@ async fn dispatch_async(command: Command, globals: &Globals) -> Result<Exit, Fai
         Command::Import(command) => command.run(globals).await,
         Command::Fork(command) => command.run(globals).await,
         Command::Doctor(command) => command.run(globals).await,
+        Command::Gc(command) => command.run(globals).await,
         Command::Init(_)
         | Command::Plan(_)
         | Command::Config(_)

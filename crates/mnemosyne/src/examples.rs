@@ -109,5 +109,9 @@ pub(crate) const FORK: &str = "Examples:
   mnemosyne fork 1kfj6ap2m --from test          # `test` and what depends on it again, the rest as it was
   mnemosyne fork 1kfj6ap2m --from 3 --from lint";
 
+pub(crate) const GC: &str = "Examples:
+  mnemosyne gc --dry-run            # says how many and how many bytes
+  mnemosyne gc --json";
+
 pub(crate) const COMPLETIONS: &str = "Examples:
   mnemosyne completions bash > ~/.local/share/bash-completion/completions/mnemosyne";

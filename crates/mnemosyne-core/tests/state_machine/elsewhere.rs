@@ -4,8 +4,10 @@ use crate::story::{Story, failure, item, run, success, with_policy};
 use mnemosyne_core::command::{Command, ForkSource};
 use mnemosyne_core::event::Event;
 use mnemosyne_core::id::RunId;
+use mnemosyne_core::needed::Needed;
 use mnemosyne_core::reconciliation::StateReconciliator;
 use mnemosyne_core::reply::{Imported, Refusal, Reply};
+use mnemosyne_core::time::Stamp;
 use mnemosyne_core::work::attempt::{AttemptResult, Outcome};
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::spec::{ItemSpec, RunSpec};
@@ -266,4 +268,26 @@ fn a_root_with_a_key_is_done_anew_all_the_same() {
     story.succeed(forked.item(1));
     // Its dependent was not named: under its key the work is done once.
     assert_eq!(story.state_of(forked.item(3)), S::Succeeded);
+}
+
+#[test]
+fn a_state_depends_on_what_its_runs_have_reused_and_on_events_since_the_oldest() {
+    let mut story = Story::with_slots(4);
+    assert_eq!(story.state.snapshot().needed(), Needed::default());
+    let id = story.submit(diamond());
+    let submitted = story.now;
+    for position in 0..4 {
+        story.succeed(id.item(position));
+    }
+    story.tick(1_000);
+    let forked = fork(&mut story, id, &[3]);
+    let needed = story.state.snapshot().needed();
+    assert_eq!(needed.events_since, Some(Stamp::from_millis(submitted)));
+    assert_eq!(needed.runs.into_iter().collect::<Vec<_>>(), [id]);
+    // The fork goes on while the run it comes from leaves the state.
+    story.tick(1_000 * 60 * 60 * 24 * 365);
+    assert!(!story.state.knows_run(id) && story.state.knows_run(forked));
+    let needed = story.state.snapshot().needed();
+    assert_eq!(needed.events_since, Some(Stamp::from_millis(submitted + 1_000)));
+    assert_eq!(needed.runs.into_iter().collect::<Vec<_>>(), [id]);
 }

@@ -15,7 +15,7 @@ use mnemosyne_persistence::{
 use super::{Checked, Tail, keep};
 use crate::clock::Clock;
 use crate::fault::in_full;
-use crate::records::{ARCHIVE, EVENTS, HISTORY, RUNS, Records};
+use crate::records::{ARCHIVE, EVENTS, HISTORY, Keep, RUNS, Records};
 use crate::stores::{StoresError, StoresOptions, log_options, require_log};
 
 /// Mends the data directory at `path`, which no node may use meanwhile, and says what it has done; nothing when there
@@ -129,7 +129,7 @@ impl Mending {
         let beyond = |first: u64| next_record.is_none_or(|next| first >= next);
         let leaving = tail.retired.iter().filter(|retired| beyond(retired.first)).count();
         if lacking > 0 || !tail.retired.is_empty() {
-            let records = Records::open(&self.backend)?;
+            let records = Records::open(&self.backend, Keep::EVERYTHING)?;
             let io = |source| StoresError::Io { what: "the history to add to it", source };
             records.append(&tail.events).map_err(io)?;
             records.take(tail.retired);

@@ -62,7 +62,7 @@ fn shim() -> PathBuf {
 }
 
 async fn node(dir: &Path, around: fn(Arc<dyn Runner>) -> Arc<dyn Runner>) -> Node {
-    let options = StoresOptions { segment_bytes_max: 4 << 20, inline_bytes_max: 16 << 10 };
+    let options = StoresOptions { segment_bytes_max: 4 << 20, ..StoresOptions::default() };
     let fatal = Arc::new(|error: &mnemosyne_persistence::LogError| panic!("the log failed: {error}"));
     let stores = Stores::open(&dir.join("data"), &options, fatal).expect("a data directory");
     let options = ProcessOptions {

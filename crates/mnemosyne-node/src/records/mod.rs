@@ -5,6 +5,7 @@
 
 mod answers;
 mod reader;
+mod retention;
 mod tags;
 
 use std::collections::VecDeque;
@@ -17,6 +18,7 @@ use mnemosyne_persistence::{Archive, History, HistoryOptions, StorageBackend, St
 
 pub(crate) use answers::agents_in;
 pub(crate) use reader::{RecordsReader, RunsReader};
+pub(crate) use retention::{Forgotten, Keep};
 pub(crate) use tags::{EVENTS, RUNS};
 
 /// Folder of the events.
@@ -31,20 +33,21 @@ pub(crate) struct Records {
     /// Runs on their way into the archive.
     leaving: Arc<Leaving>,
     reader: RecordsReader,
+    keep: Keep,
 }
 
 /// Runs that have left the state and are not in the archive yet, in order.
 pub(crate) type Leaving = Mutex<VecDeque<Retired>>;
 
 impl Records {
-    pub(crate) fn open(backend: &Arc<dyn StorageBackend>) -> Result<Self, StoreError> {
+    pub(crate) fn open(backend: &Arc<dyn StorageBackend>, keep: Keep) -> Result<Self, StoreError> {
         let of = |tagger| HistoryOptions { tagger, ..HistoryOptions::default() };
         let history = History::open(Arc::clone(backend), HISTORY, of(EVENTS))?;
         let archive = Archive::open(Arc::clone(backend), ARCHIVE, of(RUNS))?;
         let leaving = Arc::<Leaving>::default();
         let runs = RunsReader::new(archive.reader(), Arc::clone(&leaving));
         let reader = RecordsReader::new(Some(history.reader()), Vec::new(), runs);
-        Ok(Self { history: Mutex::new(history), archive: Mutex::new(archive), leaving, reader })
+        Ok(Self { history: Mutex::new(history), archive: Mutex::new(archive), leaving, reader, keep })
     }
 
     /// The same for one who only looks: what is there, and what the log would still add to it.

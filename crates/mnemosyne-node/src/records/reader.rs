@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use mnemosyne_control::{EventFilter, Then};
 use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::id::RunId;
-use mnemosyne_core::image::{ImageError, RunImage, RunSummary};
+use mnemosyne_core::image::{ImageError, Retired, RunImage, RunSummary};
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::past::Past;
 use mnemosyne_core::time::Stamp;
@@ -18,6 +18,8 @@ use super::{Leaving, locked, tags};
 
 /// Events that are read at a time when a run is told.
 const EVENTS_AT_A_TIME: usize = 100_000;
+/// Runs that are listed at a time when all are shown.
+const RUNS_AT_A_TIME: usize = 1_000;
 
 /// Reads events and retired runs. Clones are cheap.
 #[derive(Clone)]
@@ -32,10 +34,10 @@ pub(crate) struct RecordsReader {
 /// Reads retired runs. Clones are cheap.
 #[derive(Clone)]
 pub(crate) struct RunsReader {
-    archive: ArchiveReader,
+    pub(super) archive: ArchiveReader,
     leaving: Arc<Leaving>,
     /// The run that was asked for last: whoever looks at a run looks again.
-    last: Arc<Mutex<Option<Looked>>>,
+    pub(super) last: Arc<Mutex<Option<Looked>>>,
 }
 
 /// A run that was looked at, as a state of its own.
@@ -154,6 +156,24 @@ impl RunsReader {
             return Ok(None);
         }
         Ok(Some(RunImage::read(records.iter().map(Vec::as_slice))?))
+    }
+
+    /// Shows all retired runs, one after the other.
+    pub(crate) fn each(&self, visit: &mut dyn FnMut(&RunImage)) -> Result<(), RecordsError> {
+        // What leaves the queue meanwhile was put into the archive before.
+        let leaving: Vec<Retired> = locked(&self.leaving).iter().cloned().collect();
+        leaving.iter().for_each(|retired| visit(&retired.image));
+        let mut page = Page { after: None, limit: RUNS_AT_A_TIME, backwards: false };
+        loop {
+            let runs = self.archive.list(&page)?;
+            let Some(last) = runs.last() else { return Ok(()) };
+            page.after = Some(*last);
+            for run in runs {
+                if let Some(image) = self.image(RunId::from_u64(run))? {
+                    visit(&image);
+                }
+            }
+        }
     }
 
     /// Ids of retired runs from `first` to `last`, at most so many.

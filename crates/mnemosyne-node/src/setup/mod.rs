@@ -44,6 +44,8 @@ pub fn store_options(settings: &Settings) -> StoresOptions {
     StoresOptions {
         segment_bytes_max: settings.storage.segment_bytes.as_u64(),
         inline_bytes_max: usize::try_from(settings.storage.inline_bytes_max.as_u64()).unwrap_or(usize::MAX),
+        history_retention: settings.storage.history_retention,
+        history_bytes_max: settings.storage.history_bytes_max.as_u64(),
     }
 }
 

@@ -98,7 +98,7 @@ pub(crate) fn until_stopped(mut stop: Stop, report: Report) -> BoxFuture<'static
 
 /// Starts a node with so many executors in a folder.
 pub(crate) async fn node(dir: &Path, executors: u32, script: &Arc<Script>) -> Node {
-    let options = StoresOptions { segment_bytes_max: 4 << 20, inline_bytes_max: 16 << 10 };
+    let options = StoresOptions { segment_bytes_max: 4 << 20, ..StoresOptions::default() };
     let fatal = Arc::new(|error: &mnemosyne_persistence::LogError| panic!("the log failed: {error}"));
     let node = Node::start(Options {
         stores: Stores::open(dir, &options, fatal).expect("a data directory"),

@@ -9,6 +9,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod events;
+pub(crate) mod gc;
 pub(crate) mod inbox;
 pub(crate) mod init;
 pub(crate) mod logs;

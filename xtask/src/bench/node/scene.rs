@@ -15,7 +15,7 @@ use mnemosyne_node::{Node, Options, Part, PersistenceOptions, Runner, StopKind, 
 
 /// Opens the stores of a data directory as a node does.
 pub(super) fn stores(dir: &Path) -> Result<Stores> {
-    let options = StoresOptions { segment_bytes_max: 64 << 20, inline_bytes_max: 16 << 10 };
+    let options = StoresOptions::default();
     let failed = Arc::new(|error: &mnemosyne_persistence::LogError| {
         crate::output::say(format!("the log failed: {error}"));
         std::process::exit(6);

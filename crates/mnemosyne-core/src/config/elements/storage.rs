@@ -2,6 +2,7 @@
 
 use crate::config::elements::Validation;
 use crate::text::{Bytes, Shape};
+use crate::time::Span;
 
 element! {
     /// Sizes of what is kept on disk.
@@ -14,6 +15,10 @@ element! {
         inline_bytes_max: Bytes = Bytes::new(16 << 10), Shape::Size { min: 0, max: 1 << 20 };
         /// Largest blob.
         blob_bytes_max: Bytes = Bytes::new(1 << 30), Shape::Size { min: 1 << 20, max: 1 << 40 };
+        /// How long events are kept, and runs that have left the memory. What a run in memory depends on stays longer.
+        history_retention: Span = Span::from_secs(90 * 86_400), Shape::Span { min: Span::ZERO };
+        /// Size above which the oldest events go, and likewise the oldest runs that have left the memory.
+        history_bytes_max: Bytes = Bytes::new(10 << 30), Shape::Size { min: 1 << 20, max: 1 << 50 };
     }
 }
 
