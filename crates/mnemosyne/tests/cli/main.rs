@@ -19,6 +19,7 @@ mod everything_killed;
 mod failing_disk;
 mod formats;
 mod full_disk;
+mod history;
 mod json;
 mod json_errors;
 mod large;
