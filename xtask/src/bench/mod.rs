@@ -24,6 +24,12 @@ pub(crate) enum Bench {
     Core(core::Core),
     /// How long the disk takes to make 512 bytes durable
     Disk(disk::Disk),
+    /// How fast the program answers when a million items have ended, and what one takes on disk
+    #[cfg(feature = "bench")]
+    History(node::HistoryBench),
+    /// The same; it is built with everything the product is made of
+    #[cfg(not(feature = "bench"))]
+    History(Forwarded),
     /// Throughput, latency, reopening, memory and processes of a whole node on a real disk
     #[cfg(feature = "bench")]
     Node(node::NodeBench),
@@ -48,16 +54,20 @@ impl Bench {
         if let Self::Soak(restarts) = self {
             return restarts.run();
         }
-        if cfg!(debug_assertions) || !cfg!(feature = "bench") && matches!(self, Self::Node(_)) {
+        if cfg!(debug_assertions)
+            || !cfg!(feature = "bench") && matches!(self, Self::Node(_) | Self::History(_))
+        {
             return again_in_release();
         }
         match self {
             Self::Core(core) => core.run(),
             Self::Disk(disk) => disk.run(),
             #[cfg(feature = "bench")]
+            Self::History(history) => history.run(),
+            #[cfg(feature = "bench")]
             Self::Node(node) => node.run(),
             #[cfg(not(feature = "bench"))]
-            Self::Node(_) => unreachable!("handed on to a build that has it"),
+            Self::Node(_) | Self::History(_) => unreachable!("handed on to a build that has it"),
             #[cfg(feature = "bench")]
             Self::Opened(opened) => opened.run(),
             Self::Plans(plans) => plans.run(),

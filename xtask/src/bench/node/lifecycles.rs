@@ -85,7 +85,7 @@ pub(super) async fn one_by_one(dir: &Path) -> Result<Vec<Measured>> {
 }
 
 /// Waits for the end of a run.
-async fn until_done(handle: &Handle, run: mnemosyne_core::id::RunId) -> Result<()> {
+pub(super) async fn until_done(handle: &Handle, run: mnemosyne_core::id::RunId) -> Result<()> {
     loop {
         let seq = handle.latest_event();
         if handle.run(run).await?.result.is_some() {

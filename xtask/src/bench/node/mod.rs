@@ -4,6 +4,7 @@
 //! Every figure stands beside the disk's own, measured just before and after
 //! it: a durable figure without that says nothing about anybody else's machine.
 
+mod history;
 mod latency;
 mod lifecycles;
 mod measured;
@@ -24,6 +25,7 @@ use super::core::Core;
 use super::disk;
 use super::program::{Program, load_average};
 use crate::output::line;
+pub(crate) use history::HistoryBench;
 use measured::Measured;
 pub(crate) use opened::Opened;
 
