@@ -84,6 +84,7 @@ fn help() {
       fork         Start a new run that does items of an earlier one anew and keeps what does not depend on them
       config       Look at the configuration
       doctor       Look for what could go wrong here, and mend it with --fix
+      gc           Remove stored contents that nothing refers to any more; the node does it once a day
       completions  Print completions for a shell
       help         Print this message or the help of the given subcommand(s)
 
@@ -186,6 +187,7 @@ fn every_command_has_a_line_of_usage() {
     mnemosyne fork [OPTIONS] --from <ITEM> <RUN>
     mnemosyne config [OPTIONS] <COMMAND>
     mnemosyne doctor [OPTIONS]
+    mnemosyne gc [OPTIONS]
     mnemosyne completions [OPTIONS] <SHELL>
     "#);
 }
