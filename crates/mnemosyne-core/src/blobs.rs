@@ -38,6 +38,8 @@ impl Snapshot {
             nodes,
             sessions,
             inbox,
+            strays: _,
+            retired_lately: _,
             track_records,
             archived_records: _,
             runs,

@@ -43,6 +43,7 @@ impl Command {
                     records.iter().map(|record| record.len()).sum()
                 }
                 Self::CloseSession { note, .. } => note.len(),
+                Self::StraysFound { strays, .. } => size_of_val(strays.as_slice()),
                 _ => 0,
             }
     }
@@ -209,6 +210,13 @@ pub enum Command {
         source: ForkSource,
         /// Positions of the items that are done anew; what depends on them is, too.
         from: Vec<u32>,
+    },
+    /// A node has looked what runs on its machine.
+    StraysFound {
+        /// The node.
+        node: NodeId,
+        /// All attempts of which something runs and which this log has never granted.
+        strays: Vec<(ItemId, FencingToken)>,
     },
 }
 

@@ -39,6 +39,11 @@ pub enum Effect {
         /// The question.
         question: QuestionId,
     },
+    /// Hold the log against what runs.
+    Reconcile {
+        /// The node that is to do it.
+        node: NodeId,
+    },
 }
 
 impl Effect {
@@ -46,7 +51,10 @@ impl Effect {
     #[must_use]
     pub fn node(&self) -> NodeId {
         match *self {
-            Self::Start { node, .. } | Self::Stop { node, .. } | Self::Answer { node, .. } => node,
+            Self::Start { node, .. }
+            | Self::Stop { node, .. }
+            | Self::Answer { node, .. }
+            | Self::Reconcile { node } => node,
         }
     }
 }

@@ -84,6 +84,10 @@ pub enum Event {
     ResultTakenOver { item: ItemId, token: FencingToken },
     /// Another copy of the run has recorded a result, too; the one recorded here counts.
     ResultSuperseded { item: ItemId, token: FencingToken },
+    /// Something of an attempt runs that this log has never granted; a human is asked.
+    StrayFound { node: NodeId, question: QuestionId, token: FencingToken },
+    /// A human has decided what becomes of it.
+    StrayDecided { node: NodeId, question: QuestionId, decision: Decision },
 }
 
 impl Event {
@@ -129,6 +133,8 @@ impl Event {
             Self::PhaseCompleted { .. } => "PhaseCompleted",
             Self::ResultTakenOver { .. } => "ResultTakenOver",
             Self::ResultSuperseded { .. } => "ResultSuperseded",
+            Self::StrayFound { .. } => "StrayFound",
+            Self::StrayDecided { .. } => "StrayDecided",
         }
     }
 
@@ -229,6 +235,10 @@ impl Event {
             Self::PhaseCompleted { run, phase } => (27, run.as_u64(), u64::from(phase)),
             Self::ResultTakenOver { item, token } => (28, fold_item(item), token.0),
             Self::ResultSuperseded { item, token } => (29, fold_item(item), token.0),
+            Self::StrayFound { node, question, token } => (30, token.0.rotate_left(32) ^ node.0, question.0),
+            Self::StrayDecided { node, question, decision } => {
+                (31 + ((decision as u64) << 8), node.0, question.0)
+            }
         };
         hash.fold(kind);
         hash.fold(first);
@@ -269,5 +279,6 @@ fn fold_outcome(outcome: Outcome) -> u64 {
         },
         Outcome::Stopped(cause) => 13 + cause as u64,
         Outcome::Asked => 50,
+        Outcome::Superseded => 51,
     }
 }

@@ -26,6 +26,8 @@ pub enum QuestionKind {
     Budget,
     /// An agent asks something.
     Question,
+    /// Something runs that this log has never granted.
+    Stray,
 }
 
 impl QuestionKind {
@@ -40,6 +42,7 @@ impl QuestionKind {
             Self::Login => "login",
             Self::Budget => "budget",
             Self::Question => "question",
+            Self::Stray => "stray",
         }
     }
 }

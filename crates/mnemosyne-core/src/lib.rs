@@ -31,6 +31,7 @@ pub mod role;
 pub mod session;
 pub mod settings;
 pub mod snapshot;
+mod stray;
 pub mod text;
 pub mod time;
 pub mod view;

@@ -18,6 +18,7 @@ use crate::node::Node;
 use crate::reply::{Refusal, Reply};
 use crate::session::Sessions;
 use crate::settings::Settings;
+use crate::stray::Stray;
 use crate::time::Stamp;
 use crate::work::class::Classes;
 use crate::work::dependency::Ending;
@@ -64,7 +65,11 @@ pub(crate) struct Facts {
     pub(crate) sessions: Sessions,
     /// Open questions, and decided ones whose attempt still runs.
     pub(crate) inbox: BTreeMap<QuestionId, Question>,
+    /// What runs somewhere though it was never granted, until it is gone.
+    pub(crate) strays: BTreeMap<QuestionId, Stray>,
     pub(crate) track_records: BTreeMap<Skill, TrackRecord>,
+    /// The latest runs that have retired, as far as they are remembered here; the archive knows all.
+    pub(crate) retired_lately: VecDeque<RunId>,
     /// Records that retired runs have in the archive, all together.
     pub(crate) archived_records: u64,
     pub(crate) runs: Pages<Option<Run>>,
@@ -231,6 +236,7 @@ impl Orchestration {
             Command::ResumeSession { session } => self.resume_session(*session),
             Command::Import { records } => self.import(records),
             Command::Fork { source, from } => self.fork(source, from),
+            Command::StraysFound { node, strays } => Ok(self.strays_found(*node, strays)),
         };
         done.unwrap_or_else(Reply::Refused)
     }

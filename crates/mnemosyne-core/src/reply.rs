@@ -186,4 +186,16 @@ pub enum Refusal {
         /// The session that was named.
         session: SessionId,
     },
+    /// The run has ended and left the state.
+    #[error("run {run} has ended and left the memory; `mnemosyne fork` makes another one of it")]
+    RunRetired {
+        /// The run that was named.
+        run: RunId,
+    },
+    /// The question knows yes and no only.
+    #[error("question {question} has no item that could be told an answer; `mnemosyne approve` or `reject` it")]
+    YesOrNo {
+        /// The question that was named.
+        question: QuestionId,
+    },
 }

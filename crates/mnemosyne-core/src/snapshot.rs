@@ -295,6 +295,8 @@ fn sections_of(facts: &Facts) -> Result<Sections, SnapshotError> {
     let mut sections = Sections::new();
     put(&mut sections, "archived_records", &facts.archived_records)?;
     put(&mut sections, "sessions", &facts.sessions)?;
+    put(&mut sections, "strays", &facts.strays)?;
+    put(&mut sections, "retired_lately", &facts.retired_lately)?;
     Ok(sections)
 }
 
@@ -303,6 +305,8 @@ fn facts_of(mut sections: Sections) -> Result<Facts, SnapshotError> {
     let facts = Facts {
         archived_records: take(&mut sections, "archived_records")?,
         sessions: take(&mut sections, "sessions")?,
+        strays: take(&mut sections, "strays")?,
+        retired_lately: take(&mut sections, "retired_lately")?,
         ..Facts::default()
     };
     match sections.into_keys().next() {

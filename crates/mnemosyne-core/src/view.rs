@@ -558,7 +558,10 @@ impl Orchestration {
     #[must_use]
     pub fn questions(&self, limit: usize) -> Vec<Question> {
         let open = self.facts.inbox.values().filter(|question| question.decided.is_none());
-        open.take(limit).cloned().collect()
+        let mut questions: Vec<Question> = open.take(limit).cloned().chain(self.open_strays()).collect();
+        questions.sort_by_key(|question| question.id);
+        questions.truncate(limit);
+        questions
     }
 
     /// A question that is open, or whose attempt still runs.

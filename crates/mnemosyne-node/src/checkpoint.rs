@@ -5,30 +5,39 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mnemosyne_consensus::ProposeError;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::options::NodeError;
 use crate::reconcile::Reconciler;
 use crate::sessions::SessionManager;
 use crate::work_queue::PersistentWorkQueue;
 
-/// Makes a checkpoint in each interval, until the node stops.
+/// Makes a checkpoint in each interval, until the node stops; the look at what runs also when the log asks for it.
 pub(crate) async fn keep(
     queue: PersistentWorkQueue,
     sessions: Arc<SessionManager>,
     reconciler: Arc<Reconciler>,
+    look: Arc<Notify>,
 ) {
     let interval = Duration::from_millis(sessions.options.checkpoint_interval.as_millis());
+    let mut due = Instant::now() + interval;
     loop {
-        tokio::time::sleep(interval).await;
-        // On a full disk nothing is to be gained; the next one comes when there may be room.
-        if queue.checkpoint().await.is_err() {
-            continue;
-        }
-        match take_part_again(&sessions, &reconciler).await {
-            Ok(()) => {}
-            // Whoever waits for the log is told that it has stopped.
-            Err(NodeError::Propose(_) | NodeError::Stopped) => return,
-            Err(error) => tracing::warn!(%error, "cannot start a session again"),
+        tokio::select! {
+            () = look.notified() => {}
+            () = tokio::time::sleep_until(due) => {
+                due = Instant::now() + interval;
+                // On a full disk nothing is to be gained; the next one comes when there may be room.
+                if queue.checkpoint().await.is_err() {
+                    continue;
+                }
+                match take_part_again(&sessions, &reconciler).await {
+                    Ok(()) => {}
+                    // Whoever waits for the log is told that it has stopped.
+                    Err(NodeError::Propose(_) | NodeError::Stopped) => return,
+                    Err(error) => tracing::warn!(%error, "cannot start a session again"),
+                }
+            }
         }
         match reconciler.reconcile().await {
             Ok(_) | Err(ProposeError::NotLeader { .. }) => {}

@@ -8,8 +8,9 @@ use futures::future::BoxFuture;
 use mnemosyne_consensus::Consensus;
 use mnemosyne_control::{Answer, Endpoint, OutputQuery, Performance, Request};
 use mnemosyne_core::agent::PoolView;
-use mnemosyne_core::command::{Command, ForkSource, Submission};
+use mnemosyne_core::command::{Command, ForkSource, Submission, Target};
 use mnemosyne_core::id::ItemId;
+use mnemosyne_core::image::RunImage;
 use mnemosyne_core::limits::name;
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::reconciliation::Look;
@@ -71,11 +72,11 @@ impl NodeEndpoint {
         match request {
             Request::Submit(submission) => self.submit(*submission).await,
             Request::Cancel(target, reason) => {
-                self.ask(Command::Cancel { target, reason: reason.into() }).await
+                self.change(target, Command::Cancel { target, reason: reason.into() }).await
             }
-            Request::Retry(target) => self.ask(Command::Retry { target }).await,
-            Request::Pause(target) => self.ask(Command::Pause { target }).await,
-            Request::Resume(target) => self.ask(Command::Resume { target }).await,
+            Request::Retry(target) => self.change(target, Command::Retry { target }).await,
+            Request::Pause(target) => self.change(target, Command::Pause { target }).await,
+            Request::Resume(target) => self.change(target, Command::Resume { target }).await,
             Request::Decide(question, decision, text) => {
                 self.ask(Command::Decide { question, decision, text: text.into() }).await
             }
@@ -104,13 +105,14 @@ impl NodeEndpoint {
                 Ok(Answer::Done)
             }
             Request::PutBlob(bytes) => self.put_blob(bytes).await,
-            Request::Import(records) => self.import(Command::Import { records }).await,
+            Request::Import(records) => self.import_run(records).await,
             Request::Collect { dry_run } => self.collector.collect(dry_run).await.map(Answer::Collected),
             Request::Fork { run, from } => {
                 let _moving = self.collector.moving.read().await;
                 let known = self.look(move |state| state.knows_run(run)).await?;
-                let records = if known { None } else { self.records.records_of(run).await? };
-                let source = records.map_or(ForkSource::Run(run), ForkSource::Records);
+                let image = if known { None } else { self.records.image_of(run).await? };
+                let records = |image: RunImage| image.records().map(Vec::into_boxed_slice).collect();
+                let source = image.map_or(ForkSource::Run(run), |image| ForkSource::Records(records(image)));
                 self.import(Command::Fork { source, from }).await
             }
             Request::Events(filter) => {
@@ -163,6 +165,23 @@ impl NodeEndpoint {
 
     async fn ask(&self, command: Command) -> Result<Answer, String> {
         self.proposer.request(command).await.map(Answer::Reply).map_err(|error| error.to_string())
+    }
+
+    /// Changes a run or an item; of one that has left the state it is said that it has.
+    async fn change(&self, target: Target, command: Command) -> Result<Answer, String> {
+        let answer = self.ask(command).await?;
+        let run = match target {
+            Target::Run(run) => run,
+            Target::Item(item) => item.run,
+        };
+        match answer {
+            Answer::Reply(Reply::Refused(Refusal::UnknownRun { .. } | Refusal::UnknownItem { .. }))
+                if self.records.image_of(run).await?.is_some() =>
+            {
+                Ok(Answer::Reply(Reply::Refused(Refusal::RunRetired { run })))
+            }
+            answer => Ok(answer),
+        }
     }
 
     async fn look<R: Send + 'static>(
@@ -220,6 +239,32 @@ impl NodeEndpoint {
             Err(PayloadError::Blob(error)) if error.is_full() => Err(self.proposer.no_room().to_string()),
             Err(error) => Err(in_full(&error)),
         }
+    }
+
+    /// Takes in a run that comes from elsewhere. One that has ended here and left the state is not begun anew.
+    async fn import_run(&self, records: Vec<Box<[u8]>>) -> Result<Answer, String> {
+        let image =
+            RunImage::read(records.iter().map(|record| &**record)).map_err(|error| error.to_string())?;
+        let run = image.run();
+        if !self.look(move |state| state.knows_run(run)).await?
+            && let Some(answer) = self.beside_retired(&image).await?
+        {
+            return Ok(answer);
+        }
+        let answer = self.import(Command::Import { records }).await?;
+        match answer {
+            // It has left between the look and the entry.
+            Answer::Reply(Reply::Refused(Refusal::RunRetired { .. })) => {
+                Ok(self.beside_retired(&image).await?.unwrap_or(answer))
+            }
+            answer => Ok(answer),
+        }
+    }
+
+    /// What there is to say of another copy of a run that has left the state; nothing when it is not kept.
+    async fn beside_retired(&self, other: &RunImage) -> Result<Option<Answer>, String> {
+        let kept = self.records.image_of(other.run()).await?;
+        Ok(kept.map(|kept| Answer::Reply(Reply::Imported(kept.beside(other)))))
     }
 
     /// Proposes a run that comes from elsewhere, if it is small enough for the log.

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::collect::Collector;
+use crate::reconcile::attempt_of;
 use crate::records::{Forgotten, Records};
 use crate::worktrees::ItemTrees;
 
@@ -123,7 +124,9 @@ async fn sweep(consensus: &Consensus, data_dir: &Path) -> Result<(), ProposeErro
         let mut found = runs_in(&folder).unwrap_or_default();
         found.sort_unstable();
         let known = consensus.query(move |state| {
-            found.retain(|(run, _)| !state.knows_run(*run));
+            // Of a stray it is asked what is to become of it.
+            let is_stray = |name: &str| attempt_of(name).is_some_and(|attempt| state.is_stray(attempt));
+            found.retain(|(run, name)| !state.knows_run(*run) && !is_stray(name));
             found
         });
         let orphaned = known.await?;

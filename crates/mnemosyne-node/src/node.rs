@@ -115,6 +115,7 @@ impl Node {
         let (deadline, next_deadline) = watch::channel(None);
         let (instructions, told) = mpsc::unbounded_channel();
         let retired = Arc::new(Notify::new());
+        let look = Arc::new(Notify::new());
         let (answered, answers) = watch::channel(0);
         let outlet = Outlet {
             node,
@@ -123,6 +124,7 @@ impl Node {
             deadline,
             instructions: instructions.clone(),
             answered,
+            look: Arc::clone(&look),
             retired: Arc::clone(&retired),
         };
         let log =
@@ -152,6 +154,7 @@ impl Node {
             node,
             part,
             consensus: consensus.clone(),
+            proposer: proposer.clone(),
             instructions: instructions.downgrade(),
             attempts: attempts.clone(),
             cleaning: Arc::clone(&retired),
@@ -222,7 +225,7 @@ impl Node {
         reconciler.reconcile().await?;
         if part == Part::Worker {
             sessions.start_session().await?;
-            tasks.push(tokio::spawn(checkpoint::keep(queue, Arc::clone(&sessions), reconciler)));
+            tasks.push(tokio::spawn(checkpoint::keep(queue, Arc::clone(&sessions), reconciler, look)));
         }
         let janitor = Janitor {
             consensus: consensus.clone(),
@@ -397,8 +400,8 @@ fn no_room_in(path: &Path, source: std::io::Error) -> NodeError {
 /// What the next session is told about the end of this one.
 fn note(kind: StopKind) -> &'static str {
     match kind {
-        StopKind::Now | StopKind::Polite => "the node was asked to end, and its agents with it",
-        StopKind::HandOver | StopKind::GoOn => "the node was asked to end; its agents go on",
+        StopKind::Now | StopKind::Polite => "the node has ended in order, and its agents with it",
+        StopKind::HandOver | StopKind::GoOn => "the node has ended in order; agents that run go on",
     }
 }
 

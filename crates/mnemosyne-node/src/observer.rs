@@ -24,6 +24,8 @@ pub(crate) struct Outlet {
     pub(crate) instructions: mpsc::UnboundedSender<Instruction>,
     /// Wakes attempts that wait for the answer to a question.
     pub(crate) answered: watch::Sender<u64>,
+    /// Wakes who looks what runs.
+    pub(crate) look: Arc<Notify>,
     /// Wakes the janitor, who writes what has left the state into the archive.
     pub(crate) retired: Arc<Notify>,
 }
@@ -52,6 +54,10 @@ impl Observer for Outlet {
                 Effect::Stop { item, token, .. } => (item, token, Instruction::Stop),
                 Effect::Answer { .. } => {
                     self.answered.send_modify(|count| *count += 1);
+                    continue;
+                }
+                Effect::Reconcile { .. } => {
+                    self.look.notify_one();
                     continue;
                 }
             };

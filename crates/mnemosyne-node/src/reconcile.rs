@@ -6,7 +6,7 @@
 //!   the log says            the machine shows             what is done
 //!   this node holds it      it runs, ended, or was lost   its folder tells; adopted, reported or queued again
 //!   it is over              something of it runs          it is stopped
-//!   nothing: never granted  something of it runs          left alone and told: nobody here knows what it is for
+//!   nothing: never granted  something of it runs          left alone until a human decides, who is asked in the inbox
 //!   its run is gone         folders and worktrees         removed, or kept and named
 //! ```
 //! What runs is looked at first and the log afterwards, so that what is granted or ends meanwhile is never taken for
@@ -21,6 +21,7 @@ use std::time::Duration;
 use mnemosyne_agents::{cookies_below, sweep_cookie};
 use mnemosyne_consensus::{Consensus, ProposeError};
 use mnemosyne_control::Reconciled;
+use mnemosyne_core::command::Command;
 use mnemosyne_core::id::{FencingToken, ItemId, NodeId};
 use mnemosyne_core::session::Standing;
 use mnemosyne_core::view::Order;
@@ -29,6 +30,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::executor::Instruction;
 use crate::options::Part;
 use crate::process::end_all;
+use crate::proposer::Proposer;
 
 /// What an agent that nobody holds gets to end by itself.
 const STRAY_GRACE: Duration = Duration::from_secs(10);
@@ -38,6 +40,7 @@ pub(crate) struct Reconciler {
     pub(crate) node: NodeId,
     pub(crate) part: Part,
     pub(crate) consensus: Consensus,
+    pub(crate) proposer: Proposer,
     /// Weak, since whoever executes what it says ends when nobody can tell it anything.
     pub(crate) instructions: mpsc::WeakUnboundedSender<Instruction>,
     /// Folder of the attempts' folders.
@@ -71,13 +74,14 @@ impl Reconciler {
                 None => Standing::Unknown,
             };
             let found: Vec<_> = found.into_iter().map(|one| (stands(&one), one)).collect();
-            (state.orders_of(node), found)
+            (state.orders_of(node), found, state.strays_of(node))
         });
-        let (orders, found) = look.await?;
+        let (orders, found, known) = look.await?;
         let held = u32::try_from(orders.len()).unwrap_or(u32::MAX);
         let (taken_up, still_missed) = self.take_up(orders, &in_hand, missed.as_ref());
         *missed = Some(still_missed);
         let mut done = Reconciled { held, taken_up, ..Reconciled::default() };
+        self.ask_about_strays(&found, known).await;
         for (standing, Found { folder, .. }) in found {
             let name = folder.display().to_string();
             match standing {
@@ -129,6 +133,24 @@ impl Reconciler {
             let _ = instructions.send(instruction(Box::new(order)));
         }
         (taken_up, still_missed)
+    }
+
+    /// Tells the log of all that runs and that it has never granted, when it knows of others. One that a human wants to
+    /// end is told of until it is gone.
+    async fn ask_about_strays(&self, found: &[(Standing, Found)], known: BTreeSet<(ItemId, FencingToken)>) {
+        // Whoever only takes requests may be gone before it is.
+        if self.part == Part::Requests {
+            return;
+        }
+        let is_stray = |(standing, one): &(Standing, Found)| {
+            one.attempt.filter(|attempt| *standing == Standing::Unknown || known.contains(attempt))
+        };
+        let strays: BTreeSet<_> = found.iter().filter_map(is_stray).collect();
+        if strays != known {
+            let strays = strays.into_iter().collect();
+            // Unanswered only when the node ends; the next one finds the same.
+            let _ = self.proposer.request(Command::StraysFound { node: self.node, strays }).await;
+        }
     }
 
     async fn in_hand(&self) -> BTreeSet<FencingToken> {
@@ -190,11 +212,13 @@ fn running_below(attempts: &Path) -> BTreeSet<Found> {
 fn found(attempts: &Path, cookie: &Path) -> Option<Found> {
     let name = cookie.strip_prefix(attempts).ok()?.components().next()?;
     let folder = attempts.join(name);
-    let attempt = name.as_os_str().to_str().and_then(|name| {
-        let (item, token) = name.rsplit_once('-')?;
-        Some((item.parse().ok()?, FencingToken(token.parse().ok()?)))
-    });
-    Some(Found { folder, attempt })
+    Some(Found { folder, attempt: name.as_os_str().to_str().and_then(attempt_of) })
+}
+
+/// The attempt that a folder belongs to.
+pub(crate) fn attempt_of(folder: &str) -> Option<(ItemId, FencingToken)> {
+    let (item, token) = folder.rsplit_once('-')?;
+    Some((item.parse().ok()?, FencingToken(token.parse().ok()?)))
 }
 
 #[cfg(test)]

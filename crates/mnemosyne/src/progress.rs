@@ -9,6 +9,7 @@ use mnemosyne_core::id::{FencingToken, ItemId, RunId};
 use mnemosyne_core::text::counted;
 use mnemosyne_core::time::Stamp;
 use mnemosyne_core::view::{ItemFilter, RunView};
+use mnemosyne_core::why::Why;
 use mnemosyne_core::work::attempt::{Fault, Outcome};
 use mnemosyne_core::work::state::ItemState;
 
@@ -31,6 +32,8 @@ const NAMES_AT_ONCE: usize = 1_000;
 const NAMES_MAX: usize = 100_000;
 /// Running items that the table shows.
 const ROWS_MAX: usize = 12;
+/// Paused items of which it is asked why, when nothing else goes on.
+const PAUSED_LOOKED_AT: usize = 100;
 
 /// Follows one run, or all, and shows what happens.
 pub(crate) struct Progress<'a> {
@@ -82,7 +85,7 @@ impl<'a> Progress<'a> {
             } else {
                 lines.iter().for_each(say);
             }
-            if view.result.is_some() || waits_for_human(&view) {
+            if view.result.is_some() || waits_for_human(&view) || self.is_held_up(&view).await? {
                 self.lines(true).await?.iter().for_each(say);
                 self.screen.clear();
                 return Ok(view);
@@ -93,6 +96,22 @@ impl<'a> Progress<'a> {
                 () = resizes.next() => self.screen.is_stale(),
             }
         }
+    }
+
+    /// Whether nothing of a run goes on before a human lets start again what an orphaned session has interrupted. Whoever
+    /// pauses something himself may resume it at any time, and is waited for.
+    async fn is_held_up(&self, view: &RunView) -> Result<bool, CallError> {
+        if view.result.is_some() || going_on(view) > 0 || view.count(ItemState::Paused) == 0 {
+            return Ok(false);
+        }
+        let states = vec![ItemState::Paused];
+        let filter = ItemFilter { run: Some(view.id), states, after: None, limit: PAUSED_LOOKED_AT };
+        for item in self.handle.items(filter).await? {
+            if matches!(self.handle.why(item.id).await?, Why::Orphaned { .. }) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Tells what happens until the node is gone.
@@ -215,6 +234,7 @@ impl<'a> Progress<'a> {
             Some(Event::WorkItemEnded { .. }) => format!("; it {}", shown(&detail.item.reason)),
             Some(Event::WorkItemBackingOff { until, .. }) => format!("; tried again in {}", until.since(at)),
             _ if outcome.spends_attempt() => "; tried again".to_owned(),
+            _ if detail.item.state == ItemState::Paused => "; it is held until somebody resumes it".to_owned(),
             _ => "; goes back into the queue".to_owned(),
         };
         Ok(format!("{outcome}{why}{follows}"))
@@ -353,12 +373,15 @@ fn clock(at: Stamp) -> String {
 
 /// Whether nothing of a run goes on before a human has decided something.
 pub(crate) fn waits_for_human(view: &RunView) -> bool {
+    view.result.is_none() && going_on(view) == 0 && view.count(ItemState::Waiting) > 0
+}
+
+/// Items that go on without a human.
+fn going_on(view: &RunView) -> u32 {
     let goes_on = |state: &ItemState| {
         !state.is_terminal() && !matches!(state, ItemState::Waiting | ItemState::Pending | ItemState::Paused)
     };
-    let going_on: u32 =
-        ItemState::ALL.iter().filter(|state| goes_on(state)).map(|state| view.count(*state)).sum();
-    view.result.is_none() && going_on == 0 && view.count(ItemState::Waiting) > 0
+    ItemState::ALL.iter().filter(|state| goes_on(state)).map(|state| view.count(*state)).sum()
 }
 
 #[cfg(test)]

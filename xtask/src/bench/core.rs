@@ -156,7 +156,7 @@ impl Load {
         }
         let started = output.effects.iter().filter_map(|effect| match *effect {
             Effect::Start { item, token, .. } => Some((item, token)),
-            Effect::Stop { .. } | Effect::Answer { .. } => None,
+            Effect::Stop { .. } | Effect::Answer { .. } | Effect::Reconcile { .. } => None,
         });
         self.running.extend(started);
     }

@@ -70,6 +70,8 @@ impl Sides<'_> {
             ("the nodes", encoded(&one.nodes), encoded(&two.nodes)),
             ("the sessions", encoded(&one.sessions), encoded(&two.sessions)),
             ("the inbox", encoded(&one.inbox), encoded(&two.inbox)),
+            ("the latest runs that have left", encoded(&one.retired_lately), encoded(&two.retired_lately)),
+            ("what runs though it was never granted", encoded(&one.strays), encoded(&two.strays)),
             ("what was learned about agents", encoded(&one.track_records), encoded(&two.track_records)),
         ];
         for (what, ..) in parts.into_iter().filter(|(_, one, two)| one != two) {

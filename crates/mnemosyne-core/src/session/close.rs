@@ -52,7 +52,8 @@ impl Orchestration {
 
     /// What there is to do now.
     pub(super) fn left_by(&self, id: NodeId) -> Left {
-        let questions = self.facts.inbox.values().filter(|question| question.decided.is_none()).count() as u64;
+        let questions = self.facts.inbox.values().filter(|question| question.decided.is_none()).count();
+        let questions = (questions + self.open_strays().count()) as u64;
         let ready = self.index.counts[ItemState::Ready.index()];
         let mut left = Left { ready, questions, ..Left::default() };
         for at in self.granted_to(id) {

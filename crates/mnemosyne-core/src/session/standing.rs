@@ -8,7 +8,7 @@ use crate::orchestration::Orchestration;
 pub enum Standing {
     /// The node holds it: it is to go on.
     Held,
-    /// It is over, or was given to somebody else: nothing of it may run.
+    /// It is over, was given to somebody else, or a human wants it to end: nothing of it may run.
     Over,
     /// It was never granted by this log: nobody here can say what it is for.
     Unknown,
@@ -18,13 +18,14 @@ impl Orchestration {
     /// How an attempt that was found on the machine of a node stands.
     #[must_use]
     pub fn standing(&self, node: NodeId, item: ItemId, token: FencingToken) -> Standing {
-        if token > self.facts.last_token {
-            return Standing::Unknown;
-        }
         let granted = self.find_item(item).ok().and_then(|at| self.item(at).granted());
-        match granted {
-            Some(attempt) if attempt.node == node && attempt.token == token => Standing::Held,
-            _ => Standing::Over,
+        if granted.is_some_and(|attempt| attempt.node == node && attempt.token == token) {
+            return Standing::Held;
+        }
+        match self.is_stray_to_end(node, (item, token)) {
+            Some(false) => Standing::Unknown,
+            None if token > self.facts.last_token => Standing::Unknown,
+            Some(true) | None => Standing::Over,
         }
     }
 }

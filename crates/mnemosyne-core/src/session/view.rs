@@ -45,16 +45,14 @@ impl Orchestration {
     }
 
     /// The work that a session was at when it ended, at most `limit` items: what runs on, what was begun again, and what
-    /// has ended since.
+    /// has ended since. Of one without an end, what it is at.
     #[must_use]
     pub fn work_left_by(&self, id: SessionId, limit: usize) -> Vec<ItemView> {
-        let Some(session) = self.session(id).filter(|session| session.ended_at.is_some()) else {
-            return Vec::new();
-        };
+        let Some(session) = self.session(id) else { return Vec::new() };
         let outlived = |item: &Item| {
             item.attempts.iter().any(|attempt| {
                 session.was_at(attempt.node, attempt.session)
-                    && attempt.ended_at.is_none_or(|at| Some(at) >= session.ended_at)
+                    && attempt.ended_at.is_none_or(|at| session.ended_at.is_some_and(|ended| at >= ended))
             })
         };
         let left = |at: &ItemRef| outlived(self.item(*at));

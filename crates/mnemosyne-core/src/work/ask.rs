@@ -106,7 +106,7 @@ impl Orchestration {
 
     /// A human has decided.
     pub(crate) fn decide(&mut self, id: QuestionId, decision: Decision, text: &str) -> Result<Reply, Refusal> {
-        let question = self.facts.inbox.get(&id).ok_or(Refusal::UnknownQuestion { question: id })?;
+        let Some(question) = self.facts.inbox.get(&id) else { return self.decide_stray(id, decision, text) };
         if question.decided.is_some() {
             return Err(Refusal::AlreadyDecided { question: id });
         }

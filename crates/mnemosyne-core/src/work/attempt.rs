@@ -52,6 +52,8 @@ pub enum Outcome {
     Stopped(StopCause),
     /// It could not go on without a human.
     Asked,
+    /// It succeeded in another copy of its run; the result recorded here was first and counts.
+    Superseded,
 }
 
 impl Outcome {
@@ -59,7 +61,7 @@ impl Outcome {
     #[must_use]
     pub fn shows_it_ran(self) -> bool {
         match self {
-            Self::Succeeded | Self::Asked => true,
+            Self::Succeeded | Self::Asked | Self::Superseded => true,
             Self::Failed(fault) => fault != Fault::Spawn,
             Self::Requeued(_) | Self::Stopped(_) => false,
         }
@@ -80,6 +82,7 @@ impl fmt::Display for Outcome {
             Self::Requeued(cause) => write!(f, "{cause}"),
             Self::Stopped(cause) => write!(f, "stopped ({cause})"),
             Self::Asked => f.write_str("asked a human"),
+            Self::Superseded => f.write_str("succeeded elsewhere; the result here was first"),
         }
     }
 }

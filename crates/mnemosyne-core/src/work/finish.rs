@@ -167,6 +167,7 @@ impl Orchestration {
                 AttemptResult::Blocked(ask) => Next::Ask(ask.clone()),
                 _ => unreachable!("only a blocked attempt counts as one that asked"),
             },
+            Outcome::Superseded => unreachable!("nobody reports it: it comes from another copy of the run"),
             Outcome::Stopped(StopCause::Cancelled) => Next::End(ItemState::Cancelled, None),
             Outcome::Stopped(StopCause::Deadline) => Next::End(ItemState::Expired, Some(EndReason::Deadline)),
             Outcome::Failed(fault) if fault.is_final() => Next::End(ItemState::Failed, None),

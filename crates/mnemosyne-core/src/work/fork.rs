@@ -72,12 +72,15 @@ impl<'i> Fork<'i> {
     fn spread(&mut self, mut open: Vec<usize>) {
         let needs: Vec<&[Need]> = self.items.iter().map(|item| &*item.needs).collect();
         let dependents = rank::dependents(&needs);
+        let mut collectors = BTreeSet::new();
         while let Some(at) = open.pop() {
             if !self.cone.insert(at) {
                 continue;
             }
             open.extend(dependents[at].iter().map(|need| index(need.item)));
-            if let Some(collector) = expand_into(self.items[at]) {
+            if let Some(collector) =
+                expand_into(self.items[at]).filter(|collector| collectors.insert(*collector))
+            {
                 let added = self.items[collector].needs.iter().map(|need| index(need.item));
                 let is_added = |at: &usize| self.items[*at].extra.as_ref().is_some_and(|extra| extra.depth > 0);
                 self.gone.extend(added.filter(is_added));

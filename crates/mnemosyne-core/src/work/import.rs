@@ -16,6 +16,9 @@ use crate::work::spec::{ItemSpec, Phase, RunSpec};
 use crate::work::state::ItemState;
 use crate::work::validate::invalid;
 
+/// What is given out here follows what came from elsewhere, and there must always be a next number.
+const NUMBER_MAX: u64 = 1 << 62;
+
 impl Orchestration {
     /// Takes in a run that another data directory has given out. One that is known here is merged.
     pub(crate) fn import(&mut self, records: &[Box<[u8]>]) -> Result<Reply, Refusal> {
@@ -23,6 +26,9 @@ impl Orchestration {
         let (run, items) = (image.run(), image.len());
         if let Some(slot) = self.index.by_id.get(&run).copied() {
             return self.merge(slot, &image);
+        }
+        if self.facts.retired_lately.contains(&run) {
+            return Err(Refusal::RunRetired { run });
         }
         let RunImage { head, items: pages, questions, .. } = image;
         self.take_in(head, pages.iter().cloned().collect(), &questions)?;
@@ -33,7 +39,7 @@ impl Orchestration {
     /// Stores a run whose items may have come to any state, and lets it go on from there.
     pub(crate) fn take_in(
         &mut self,
-        head: RunHead,
+        mut head: RunHead,
         mut items: Vec<Item>,
         questions: &[Question],
     ) -> Result<(), Refusal> {
@@ -46,6 +52,8 @@ impl Orchestration {
         let tokens = items.iter().flat_map(|item| &item.attempts).map(|attempt| attempt.token);
         self.facts.last_token = tokens.max().unwrap_or(FencingToken::default()).max(self.facts.last_token);
         items.iter_mut().for_each(|item| item.come_from_elsewhere(now));
+        // Clocks differ; one that is ahead must not keep the run here for longer.
+        head.finished_at = head.finished_at.map(|at| at.min(now));
         let (run, count) = (head.id, items.len() as u64);
         let totals = &mut self.facts.totals;
         totals.submitted += count;
@@ -183,7 +191,22 @@ fn lost(what: &str) -> Ask {
 }
 
 pub(crate) fn read(records: &[Box<[u8]>]) -> Result<RunImage, Refusal> {
-    RunImage::read(records.iter().map(|record| &**record)).map_err(|error| invalid(error.to_string()))
+    let image =
+        RunImage::read(records.iter().map(|record| &**record)).map_err(|error| invalid(error.to_string()))?;
+    let run = image.run();
+    if run.as_u64() > NUMBER_MAX {
+        return Err(invalid(format!("no log gives out an id like {run}")));
+    }
+    for (position, item) in (0_u32..).zip(image.items.iter()) {
+        let tokens = || item.attempts.iter().map(|attempt| attempt.token);
+        if tokens().zip(tokens().skip(1)).any(|(one, next)| one >= next) {
+            return Err(invalid(format!("the attempts of {} are not in order", run.item(position))));
+        }
+        if tokens().next_back().is_some_and(|token| token.0 > NUMBER_MAX) {
+            return Err(invalid(format!("no log gives out tokens like that of {}", run.item(position))));
+        }
+    }
+    Ok(image)
 }
 
 impl Item {
@@ -270,5 +293,54 @@ impl Orchestration {
         let found: &Run = self.run(*slot);
         let questions = self.facts.inbox.values().filter(|question| question.item.run == run);
         Some(RunImage::with(self.facts.now, found.clone(), questions.cloned().collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Batch, Command, OnExisting, Submission};
+    use crate::id::NodeId;
+    use crate::node::NodeFacts;
+    use crate::work::spec::{Demand, Policy};
+
+    fn state(commands: Vec<Command>) -> Orchestration {
+        let mut state = Orchestration::new();
+        let reply = state.apply(1, &Batch { stamp: Stamp::from_millis(1_000), commands }).replies;
+        assert!(reply.iter().all(|reply| !matches!(reply, Reply::Refused(_))), "{reply:?}");
+        state
+    }
+
+    #[test]
+    fn numbers_that_no_log_gives_out_are_refused() {
+        let item = ItemSpec { name: "a".into(), ..ItemSpec::default() };
+        let spec = RunSpec {
+            name: "p".into(),
+            items: vec![item],
+            policies: vec![Policy::default()],
+            demands: vec![Demand::default()],
+            ..RunSpec::default()
+        };
+        let facts = NodeFacts { slots: [1; 4], ..NodeFacts::default() };
+        let there = state(vec![
+            Command::StartSession { node: NodeId(1), facts },
+            Command::Submit(Submission { spec, existing: OnExisting::Continue }),
+        ]);
+        let run = *there.index.by_id.keys().next().expect("a run");
+        let records = |token: u64, run: RunId| {
+            let mut image = there.image(run).expect("it is there");
+            let mut items: Vec<Item> = image.items.iter().cloned().collect();
+            items[0].attempts[0].token = FencingToken(token);
+            image.items = items.into_iter().collect();
+            image.records().map(Vec::into_boxed_slice).collect::<Vec<_>>()
+        };
+        for (token, refused) in [(NUMBER_MAX, false), (NUMBER_MAX + 1, true), (u64::MAX, true)] {
+            let import = Command::Import { records: records(token, run) };
+            let batch = Batch { stamp: Stamp::from_millis(1_000), commands: vec![import] };
+            let mut here = Orchestration::new();
+            let reply = here.apply(1, &batch).replies.remove(0);
+            assert_eq!(matches!(reply, Reply::Refused(Refusal::Invalid { .. })), refused, "{token}: {reply:?}");
+            assert!(here.facts.last_token.0 <= NUMBER_MAX);
+        }
     }
 }

@@ -8,8 +8,9 @@ use crate::id::FencingToken;
 use crate::image::RunImage;
 use crate::orchestration::Orchestration;
 use crate::reply::{Imported, Refusal, Reply};
-use crate::work::attempt::{Attempt, Cause, Outcome};
-use crate::work::item::{Item, ItemRef};
+use crate::work::attempt::{Attempt, Outcome};
+use crate::work::item::{EndReason, Item, ItemRef};
+use crate::work::review::ReviewVerdict;
 use crate::work::state::ItemState;
 use crate::work::validate::invalid;
 
@@ -58,20 +59,23 @@ impl Orchestration {
     }
 
     fn merge_item(&mut self, at: ItemRef, theirs: &Item) -> Merged {
-        let won = theirs.attempts.iter().find(|attempt| attempt.outcome == Some(Outcome::Succeeded));
-        let Some(won) = won.filter(|_| theirs.state == ItemState::Succeeded) else { return Merged::Nothing };
-        let ours = self.item(at);
+        if theirs.state != ItemState::Succeeded {
+            return Merged::Nothing;
+        }
+        let (ours, won) = (self.item(at), theirs.won());
         if ours.name != theirs.name {
             return Merged::Left;
         }
         if ours.state == ItemState::Succeeded {
-            let same = ours.attempts.iter().any(|attempt| {
-                (attempt.token, attempt.outcome, attempt.ended_at) == (won.token, won.outcome, won.ended_at)
-            });
-            if same || !self.keep_duplicate(at, won) {
+            let Some(won) = won.filter(|won| !ours.attempts.iter().any(|known| known.is_grant_of(won))) else {
                 return Merged::Nothing;
-            }
+            };
+            self.keep_duplicate(at, won);
             return Merged::Duplicate;
+        }
+        // Another item has done its work, which may not be in this copy.
+        if matches!(theirs.end_reason(), Some(EndReason::SameKey { .. } | EndReason::Reused { .. })) {
+            return Merged::Nothing;
         }
         // What it adds to the run is not in this copy.
         let plans = ours.extra.as_ref().is_some_and(|extra| extra.expand_into.is_some());
@@ -85,17 +89,19 @@ impl Orchestration {
     /// Whether a result from elsewhere can end an item now; one that had ended otherwise is reopened for it.
     fn can_take_over(&mut self, at: ItemRef) -> bool {
         let item = self.id_of(at);
-        if self.item(at).state.is_terminal() && self.retry(Target::Item(item)).is_err() {
+        // Asked first: one that is reopened for nothing would run again.
+        if self.unmet(at) > 0 || self.item(at).state.is_terminal() && self.retry(Target::Item(item)).is_err() {
             return false;
         }
         let ours = self.item(at);
-        (ours.state.waits() || ours.state == ItemState::Paused) && ours.unmet == 0
+        ours.state.waits() || matches!(ours.state, ItemState::Paused | ItemState::Waiting)
     }
 
-    fn take_over(&mut self, at: ItemRef, theirs: &Item, won: &Attempt) {
+    /// One without an attempt that succeeded was accepted by a human, or is a gate that was approved.
+    fn take_over(&mut self, at: ItemRef, theirs: &Item, won: Option<&Attempt>) {
         let outputs = theirs.extra.as_ref().and_then(|extra| extra.outputs.clone());
         let reviews = theirs.extra.as_ref().map(|extra| extra.reviews.clone()).unwrap_or_default();
-        self.record(at, won.clone());
+        let token = won.map(|won| self.record(at, won.clone()));
         let item = self.item_mut(at);
         if outputs.is_some() || !reviews.is_empty() {
             let extra = item.extra_mut();
@@ -107,32 +113,73 @@ impl Orchestration {
                 .collect();
         }
         let item = self.id_of(at);
-        self.emit(Event::ResultTakenOver { item, token: won.token });
+        self.emit(match token {
+            Some(token) => Event::ResultTakenOver { item, token },
+            None => Event::ReviewDecided { item, verdict: ReviewVerdict::Approve },
+        });
         self.end(at, ItemState::Succeeded, None);
     }
 
-    /// Keeps a second result beside the one that counts; tells whether it was new.
-    fn keep_duplicate(&mut self, at: ItemRef, won: &Attempt) -> bool {
-        if self.item(at).attempts.iter().any(|attempt| attempt.token == won.token) {
-            return false;
-        }
-        let message = "it succeeded in another copy of the run; the result recorded here was first";
-        let outcome = Some(Outcome::Requeued(Cause::LeaseLost));
-        self.record(at, Attempt { outcome, message: Some(message.into()), ..won.clone() });
+    /// Keeps a second result beside the one that counts.
+    fn keep_duplicate(&mut self, at: ItemRef, won: &Attempt) {
+        let token = self.record(at, Attempt { outcome: Some(Outcome::Superseded), ..won.clone() });
         let item = self.id_of(at);
-        self.emit(Event::ResultSuperseded { item, token: won.token });
-        true
+        self.emit(Event::ResultSuperseded { item, token });
     }
 
-    /// Enters an attempt that was granted elsewhere, in the order of tokens; what is known of the same one gives way.
-    fn record(&mut self, at: ItemRef, attempt: Attempt) {
-        let token: FencingToken = attempt.token;
+    /// Enters an attempt that was granted elsewhere, in the order of tokens; what is known of the same grant gives way.
+    /// Two copies of one log give out the same tokens: one that stands for another attempt here gets a new one.
+    fn record(&mut self, at: ItemRef, mut attempt: Attempt) -> FencingToken {
+        let attempts = &mut self.item_mut(at).attempts;
+        if let Some(same) = attempts.iter_mut().find(|known| known.is_grant_of(&attempt)) {
+            attempt.token = same.token;
+            *same = attempt;
+            return same.token;
+        }
+        if attempts.binary_search_by_key(&attempt.token, |known| known.token).is_ok() {
+            attempt.token = FencingToken(self.facts.last_token.0 + 1);
+        }
+        let token = attempt.token;
         self.facts.last_token = self.facts.last_token.max(token);
         let attempts = &mut self.item_mut(at).attempts;
-        match attempts.binary_search_by_key(&token, |known| known.token) {
-            Ok(same) => attempts[same] = attempt,
-            Err(place) => attempts.insert(place, attempt),
+        let place = attempts.partition_point(|known| known.token < token);
+        attempts.insert(place, attempt);
+        token
+    }
+}
+
+impl Attempt {
+    /// Whether both are records of one grant, whatever became of it. Tokens do not tell: two copies of one log give out
+    /// the same ones.
+    fn is_grant_of(&self, other: &Self) -> bool {
+        let grant = |attempt: &Self| (attempt.node, attempt.session, attempt.granted_at, attempt.number);
+        grant(self) == grant(other)
+    }
+}
+
+impl RunImage {
+    /// What a merge with another copy of the run comes to when this one has ended and cannot change any more.
+    #[must_use]
+    pub fn beside(&self, other: &Self) -> Imported {
+        let mut told = Imported { run: self.run(), items: other.len(), existing: true, ..Imported::default() };
+        for (position, theirs) in other.items.iter().enumerate() {
+            let Some(won) = theirs.won() else { continue };
+            match self.items.get(position) {
+                Some(ours) if ours.state != ItemState::Succeeded => told.left += 1,
+                Some(ours) if ours.attempts.iter().any(|known| known.is_grant_of(won)) => {}
+                Some(_) => told.duplicates += 1,
+                None => told.left += 1,
+            }
         }
+        told
+    }
+}
+
+impl Item {
+    /// The attempt whose result it has.
+    fn won(&self) -> Option<&Attempt> {
+        let won = self.attempts.iter().find(|attempt| attempt.outcome == Some(Outcome::Succeeded));
+        won.filter(|_| self.state == ItemState::Succeeded)
     }
 }
 

@@ -8,6 +8,10 @@ use crate::orchestration::Orchestration;
 use crate::work::state::ItemState;
 use crate::work::timers::{DeadlineReason, Timer};
 
+/// Runs that are remembered after they have left. Whoever takes in a copy of a run looks into the archive first; this is
+/// for those that leave between that look and the entry.
+const REMEMBERED: usize = 1_024;
+
 impl Orchestration {
     /// Lets a finished run be retired in time.
     pub(crate) fn schedule_retirement(&mut self, slot: u32) {
@@ -55,6 +59,10 @@ impl Orchestration {
         }
         self.index.free.insert(slot);
         self.facts.totals.retired += run.items.len() as u64;
+        if self.facts.retired_lately.len() == REMEMBERED {
+            self.facts.retired_lately.pop_front();
+        }
+        self.facts.retired_lately.push_back(id);
         self.archive(RunImage::of(self.facts.now, run));
         self.emit(Event::RunRetired { run: id });
     }

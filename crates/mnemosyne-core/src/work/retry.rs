@@ -147,6 +147,12 @@ impl Orchestration {
     /// Counts the dependencies of a reopened item anew; the one that can never
     /// be met is returned.
     pub(crate) fn recount(&mut self, at: ItemRef) -> Option<EndReason> {
+        self.item_mut(at).unmet = self.unmet(at);
+        self.blocked_by(at)
+    }
+
+    /// Dependencies of an item that have not ended as it needs them.
+    pub(crate) fn unmet(&self, at: ItemRef) -> u32 {
         let run = self.run(at.run);
         let item = run.item(at.position).expect("the item exists");
         let met = |need: &&Need| {
@@ -155,8 +161,7 @@ impl Orchestration {
                 && need.on.is_met_by(dependency.state, run.policy(dependency).soft_fail)
         };
         let unmet = item.needs.len() - item.needs.iter().filter(met).count();
-        self.item_mut(at).unmet = u32::try_from(unmet).expect("validated against a limit");
-        self.blocked_by(at)
+        u32::try_from(unmet).expect("validated against a limit")
     }
 
     /// The dependency of an item that has ended otherwise than the item needs it.

@@ -121,8 +121,6 @@ fn state_reconciliation_after_network_partition() {
     theirs.finish(id.item(0), with_outputs("2"));
     theirs.finish(id.item(1), with_outputs("3"));
     theirs.fail(id.item(2));
-    let won = theirs.state.detail(id.item(1)).expect("it is there").completion.expect("it succeeded").token;
-
     // b runs here at this moment: what runs is left alone.
     assert_eq!(ours.states(id), [S::Succeeded, S::Assigned, S::Ready, S::Pending]);
     let told_first = resolve(&mut ours, &theirs).remove(0);
@@ -137,6 +135,7 @@ fn state_reconciliation_after_network_partition() {
     }
     let merged = resolve(&mut ours, &theirs).remove(0);
     assert_eq!((merged.taken, merged.duplicates, merged.left), (1, 0, 0));
+    let won = ours.state.detail(id.item(1)).expect("it is there").completion.expect("it succeeded").token;
     assert!(told(&ours, &Event::ResultTakenOver { item: id.item(1), token: won }));
     let outputs = |position: u32| ours.state.detail(id.item(position)).expect("it is there").outputs;
     assert_eq!(outputs(0), Some(Payload::Inline(b"1".as_slice().into())), "the first result stays");
@@ -290,4 +289,139 @@ fn a_state_depends_on_what_its_runs_have_reused_and_on_events_since_the_oldest()
     let needed = story.state.snapshot().needed();
     assert_eq!(needed.events_since, Some(Stamp::from_millis(submitted + 1_000)));
     assert_eq!(needed.runs.into_iter().collect::<Vec<_>>(), [id]);
+}
+
+#[test]
+fn two_copies_of_one_log_give_out_equal_tokens_and_both_attempts_are_kept() {
+    let mut ours = Story::with_slots(1);
+    ours.ask(Command::Drain { node: crate::story::NODE, on: true });
+    let id = ours.submit(run("copied", vec![item("a", &[]), item("b", &[0])]));
+    let mut theirs = ours.copy();
+    // Both go on, at different times, with the same numbers.
+    let go_on = |story: &mut Story, later: u64| {
+        story.now += later;
+        story.ask(Command::Drain { node: crate::story::NODE, on: false });
+        story.token(id.item(0))
+    };
+    let token = go_on(&mut ours, 10);
+    assert_eq!(go_on(&mut theirs, 20), token);
+    ours.fail(id.item(0));
+    theirs.finish(id.item(0), with_outputs("2"));
+    theirs.finish(id.item(1), with_outputs("3"));
+
+    assert_eq!(ours.states(id), [S::Failed, S::Skipped]);
+    let merged = resolve(&mut ours, &theirs).remove(0);
+    assert_eq!((merged.taken, merged.duplicates, merged.left), (2, 0, 0));
+    let outcomes = |story: &Story, at: u32| -> Vec<Option<Outcome>> {
+        let history = story.state.detail(id.item(at)).expect("it is there").history;
+        history.iter().map(|attempt| attempt.outcome).collect()
+    };
+    let [Some(Outcome::Failed(_)), Some(Outcome::Succeeded)] = outcomes(&ours, 0)[..] else {
+        panic!("both attempts are kept: {:?}", outcomes(&ours, 0));
+    };
+    ours.restart();
+
+    // The other way round: what counts there stays, and nothing is told twice.
+    let mut third = theirs.copy();
+    third.now += 5;
+    let ours_again = resolve(&mut third, &ours);
+    assert!(
+        ours_again.iter().all(|told| (told.taken, told.duplicates, told.left) == (0, 0, 0)),
+        "{ours_again:?}"
+    );
+}
+
+#[test]
+fn two_results_of_one_item_with_equal_tokens_are_both_kept_once() {
+    let mut ours = Story::with_slots(1);
+    ours.ask(Command::Drain { node: crate::story::NODE, on: true });
+    let a = ours.submit(run("copied", vec![item("a", &[])])).item(0);
+    let mut theirs = ours.copy();
+    for (story, later) in [(&mut ours, 10), (&mut theirs, 20)] {
+        story.now += later;
+        story.ask(Command::Drain { node: crate::story::NODE, on: false });
+        story.succeed(a);
+    }
+    let image = records(&theirs, a.run);
+    let merged = import(&mut ours, image.clone());
+    assert_eq!((merged.taken, merged.duplicates, merged.left), (0, 1, 0));
+    let history = ours.state.detail(a).expect("it is there").history;
+    let outcomes: Vec<_> = history.iter().map(|attempt| attempt.outcome).collect();
+    assert_eq!(outcomes, [Some(Outcome::Succeeded), Some(Outcome::Superseded)]);
+    assert!(history[0].token < history[1].token);
+    assert!(told(&ours, &Event::ResultSuperseded { item: a, token: history[1].token }));
+    let again = import(&mut ours, image);
+    assert_eq!((again.taken, again.duplicates, again.left), (0, 0, 0), "the same file again says nothing new");
+    ours.restart();
+    let next = ours.submit(run("next", vec![item("n", &[])])).item(0);
+    assert!(ours.token(next) > history[1].token, "the new number is not given out again");
+}
+
+#[test]
+fn a_run_that_has_ended_and_left_is_not_taken_in_again() {
+    let mut here = Story::with_slots(1);
+    let id = here.submit(diamond());
+    here.succeed(id.item(0));
+    let early = records(&here, id);
+    for position in [1, 2, 3] {
+        here.succeed(id.item(position));
+    }
+    let late = here.state.image(id).expect("it is there");
+    here.tick(mnemosyne_core::settings::Settings::default().retention.as_millis() + 1);
+    assert!(!here.state.knows_run(id), "it has left");
+    here.restart();
+    let refused = here.refused(Command::Import { records: early.clone() });
+    assert_eq!(refused, Refusal::RunRetired { run: id });
+    // What there is to say of the copy, whoever keeps the run can tell.
+    let early = mnemosyne_core::image::RunImage::read(early.iter().map(|record| &**record)).expect("a run");
+    let beside = late.beside(&early);
+    assert_eq!(beside, Imported { run: id, items: 4, existing: true, ..Imported::default() });
+    let beside = early.beside(&late);
+    assert_eq!((beside.taken, beside.duplicates, beside.left), (0, 0, 3));
+}
+
+#[test]
+fn what_a_human_has_approved_in_one_copy_is_not_asked_again_in_the_other() {
+    let mut ours = Story::with_slots(1);
+    let mut spec = run("gate", vec![item("a", &[]), item("gate", &[0]), item("after", &[1])]);
+    spec.reviews = vec![mnemosyne_core::work::spec::Review { human: true, ..Default::default() }];
+    spec.items[1] = ItemSpec { review: Some(0), task: Payload::empty(), ..spec.items[1].clone() };
+    let id = ours.submit(spec);
+    ours.succeed(id.item(0));
+    let mut theirs = ours.copy();
+    theirs.now += 20;
+    let question = theirs.state.questions(9).remove(0).id;
+    let approve = mnemosyne_core::inbox::Decision::Approve;
+    theirs.ask(Command::Decide { question, decision: approve, text: "fine".into() });
+    theirs.succeed(id.item(2));
+    assert_eq!(ours.states(id), [S::Succeeded, S::Waiting, S::Pending]);
+    let merged = resolve(&mut ours, &theirs).remove(0);
+    assert_eq!((merged.taken, merged.duplicates, merged.left), (2, 0, 0));
+    assert_eq!(ours.states(id), [S::Succeeded, S::Succeeded, S::Succeeded]);
+    assert!(ours.state.questions(9).is_empty());
+    ours.restart();
+}
+
+#[test]
+fn what_cannot_be_taken_over_is_not_reopened() {
+    let mut ours = Story::with_slots(2);
+    ours.ask(Command::Drain { node: crate::story::NODE, on: true });
+    let mut spec = with_policy(run("p", vec![item("plan", &[]), item("collect", &[0])]), |policy| {
+        policy.retry.max_attempts = 1;
+    });
+    spec.items[0].expand_into = Some(1);
+    let id = ours.submit(spec);
+    let mut theirs = ours.copy();
+    for story in [&mut ours, &mut theirs] {
+        story.now += 20;
+        story.ask(Command::Drain { node: crate::story::NODE, on: false });
+    }
+    ours.fail(id.item(0));
+    let children = Box::new(run("children", vec![item("x", &[])]));
+    theirs.finish(id.item(0), AttemptResult::Expanded { outputs: None, children });
+    theirs.succeed(id.item(2));
+    theirs.succeed(id.item(1));
+    let merged = resolve(&mut ours, &theirs).remove(0);
+    assert_eq!((merged.taken, merged.left), (0, 3), "what the plan adds is not here");
+    assert_eq!(ours.states(id), [S::Failed, S::Skipped], "nothing is begun again for it");
 }

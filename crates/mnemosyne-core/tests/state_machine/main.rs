@@ -10,3 +10,4 @@ mod reopened;
 mod sessions;
 mod stories;
 mod story;
+mod strays;

@@ -352,7 +352,12 @@ fn command(dice: &mut Dice, world: &World, number: u64) -> Command {
                 _ => Command::OrphanSession { node, session, holds: dice.chance(60) },
             }
         }),
-        95 => Some(Command::Drain { node, on: dice.chance(30) }),
+        95 if dice.chance(50) => Some(Command::Drain { node, on: dice.chance(30) }),
+        95 => {
+            let strays =
+                (0..dice.roll(4)).filter_map(|_| Some((any_item(dice)?, FencingToken(900 + dice.roll(3)))));
+            Some(Command::StraysFound { node, strays: strays.collect() })
+        }
         96..98 => dice.pick(&granted).map(|(item, token)| Command::Ask {
             item: *item,
             token: *token,

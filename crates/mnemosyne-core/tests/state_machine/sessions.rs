@@ -39,10 +39,6 @@ impl Story {
         let history = self.state.detail(item).expect("it exists").history;
         history.iter().map(|attempt| attempt.outcome).collect()
     }
-
-    fn events(&self) -> Vec<Event> {
-        self.last.events.iter().map(|record| record.event).collect()
-    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use mnemosyne_core::command::{Batch, Command, OnExisting, Submission, Target};
 use mnemosyne_core::effect::Effect;
+use mnemosyne_core::event::Event;
 use mnemosyne_core::id::{FencingToken, ItemId, NodeId, RunId};
 use mnemosyne_core::invariant;
 use mnemosyne_core::node::NodeFacts;
@@ -58,6 +59,18 @@ impl Story {
 
     pub(crate) fn ask(&mut self, command: Command) -> Reply {
         self.apply(vec![command]).pop().expect("one reply for each command")
+    }
+
+    /// Another one that goes on from the same state on its own, as a copy of a data directory does.
+    pub(crate) fn copy(&self) -> Self {
+        let state = invariant::check_restore(&self.state).expect("a snapshot leads back to the state");
+        let told = self.told.clone();
+        Self { state, index: self.index, now: self.now, last: Output::default(), told }
+    }
+
+    /// What the last entry has led to.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.last.events.iter().map(|record| record.event).collect()
     }
 
     pub(crate) fn refused(&mut self, command: Command) -> Refusal {
@@ -123,7 +136,7 @@ impl Story {
     pub(crate) fn started_now(&self) -> Vec<ItemId> {
         let start = |effect: &Effect| match effect {
             Effect::Start { item, .. } => Some(*item),
-            Effect::Stop { .. } | Effect::Answer { .. } => None,
+            Effect::Stop { .. } | Effect::Answer { .. } | Effect::Reconcile { .. } => None,
         };
         self.last.effects.iter().filter_map(start).collect()
     }
@@ -131,7 +144,7 @@ impl Story {
     pub(crate) fn stopped_now(&self) -> Vec<ItemId> {
         let stop = |effect: &Effect| match effect {
             Effect::Stop { item, .. } => Some(*item),
-            Effect::Start { .. } | Effect::Answer { .. } => None,
+            Effect::Start { .. } | Effect::Answer { .. } | Effect::Reconcile { .. } => None,
         };
         self.last.effects.iter().filter_map(stop).collect()
     }

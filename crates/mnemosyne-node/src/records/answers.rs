@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use mnemosyne_control::{Answer, EventFilter, Found, Request};
 use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::id::{FencingToken, ItemId, RunId};
+use mnemosyne_core::image::RunImage;
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::time::Stamp;
 
@@ -56,10 +57,9 @@ impl RecordsReader {
         Ok(found)
     }
 
-    /// The records of a run that has left the state, to be forked.
-    pub(crate) async fn records_of(&self, run: RunId) -> Result<Option<Vec<Box<[u8]>>>, String> {
-        let image = self.blocking(move |records| records.runs.image(run)).await?;
-        Ok(image.map(|image| image.records().map(Vec::into_boxed_slice).collect()))
+    /// A run that has left the state, to be forked or held against another copy.
+    pub(crate) async fn image_of(&self, run: RunId) -> Result<Option<RunImage>, String> {
+        self.blocking(move |records| records.runs.image(run)).await
     }
 
     /// Reads the disk where that holds nobody up.

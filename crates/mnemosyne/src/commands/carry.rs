@@ -1,11 +1,11 @@
 //! `mnemosyne export`, `import` and `fork`.
 
 use std::fs::{self, File};
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mnemosyne_control::Handle;
+use mnemosyne_control::{Exported, Handle};
 use mnemosyne_core::id::RunId;
 use mnemosyne_core::image::{RunImage, context_of};
 use mnemosyne_core::reply::Imported;
@@ -33,7 +33,7 @@ const BLOB: u8 = 2;
 pub(crate) struct Export {
     /// The run
     run: String,
-    /// Into this file [default: RUN.mnemosyne]
+    /// Into this file, or to stdout (-) [default: RUN.mnemosyne]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Also when the file is there already
@@ -47,13 +47,20 @@ impl Export {
         let view = View::open(&around).await?;
         let run = ids::run(&view.handle, &self.run).await?;
         let file = self.output.clone().unwrap_or_else(|| PathBuf::from(format!("{run}.mnemosyne")));
-        if file.exists() && !self.force {
+        let to_stdout = file.as_os_str() == "-";
+        if to_stdout && around.json {
+            return Err(Failure::usage("--json has stdout; -o names a file"));
+        }
+        if !to_stdout && file.exists() && !self.force {
             let message =
                 format!("{} is there already; --force writes over it, -o names another", file.display());
             return Err(Failure::usage(message));
         }
         let exported = view.handle.export(run).await?;
-        let (blobs, bytes) = write(&view.handle, &file, &exported.records, &exported.blobs).await?;
+        let (blobs, bytes) = match to_stdout {
+            true => write_out(&view.handle, &exported).await?,
+            false => write(&view.handle, &file, &exported).await?,
+        };
         let open = view.handle.run(run).await?;
         let granted = open.count(ItemState::Assigned) + open.count(ItemState::Running);
         if around.json {
@@ -62,7 +69,9 @@ impl Export {
             }));
             return Ok(Exit::Success);
         }
-        line(file.display());
+        if !to_stdout {
+            line(file.display());
+        }
         say(format!(
             "run {run}: {} and {} in {}",
             counted(open.items(), "item"),
@@ -80,29 +89,17 @@ impl Export {
 }
 
 /// Writes the file beside its place, durably, and puts it there when it is whole.
-async fn write(
-    handle: &Handle,
-    file: &Path,
-    records: &[Box<[u8]>],
-    blobs: &[[u8; 32]],
-) -> Result<(usize, u64), Failure> {
+async fn write(handle: &Handle, file: &Path, exported: &Exported) -> Result<(usize, u64), Failure> {
     let failed =
         |error: std::io::Error| Failure::unavailable(format!("cannot write {}: {error}", file.display()));
     let name = file.file_name().ok_or_else(|| Failure::usage(format!("{} is no file", file.display())))?;
     let temporary = file.with_file_name(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
     let written = async {
         let out = BufWriter::new(File::create(&temporary).map_err(failed)?);
-        let mut writer = BundleWriter::new(out).map_err(failed)?;
-        for record in records {
-            writer.put(RECORD, record).map_err(failed)?;
-        }
-        for blob in blobs {
-            writer.put(BLOB, &handle.blob(*blob).await?).map_err(failed)?;
-        }
-        let (out, bytes) = writer.finish().map_err(failed)?;
+        let (out, bytes) = put(handle, out, exported, &failed).await?;
         out.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)?;
         fs::rename(&temporary, file).map_err(failed)?;
-        Ok((blobs.len(), bytes))
+        Ok((exported.blobs.len(), bytes))
     };
     let written = written.await;
     if written.is_err() {
@@ -110,6 +107,31 @@ async fn write(
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// Writes it to stdout.
+async fn write_out(handle: &Handle, exported: &Exported) -> Result<(usize, u64), Failure> {
+    let failed = |error: std::io::Error| Failure::unavailable(format!("cannot write to stdout: {error}"));
+    let (mut out, bytes) = put(handle, BufWriter::new(std::io::stdout()), exported, &failed).await?;
+    out.flush().map_err(failed)?;
+    Ok((exported.blobs.len(), bytes))
+}
+
+/// Writes all parts one after the other.
+async fn put<W: Write>(
+    handle: &Handle,
+    out: W,
+    exported: &Exported,
+    failed: &impl Fn(std::io::Error) -> Failure,
+) -> Result<(W, u64), Failure> {
+    let mut writer = BundleWriter::new(out).map_err(failed)?;
+    for record in &exported.records {
+        writer.put(RECORD, record).map_err(failed)?;
+    }
+    for blob in &exported.blobs {
+        writer.put(BLOB, &handle.blob(*blob).await?).map_err(failed)?;
+    }
+    writer.finish().map_err(failed)
 }
 
 #[derive(Debug, Args)]
@@ -127,23 +149,27 @@ impl Import {
         let mut carried = Carried::read(&self.file)?;
         let missing = self.place(&mut carried)?;
         let access = Access::open(&around, Part::Requests).await?;
-        let answer = carried.hand_over(&access).await;
+        let answer = async {
+            let told = carried.hand_over(&access).await?;
+            Ok::<_, Failure>((told, access.handle.run(told.run).await?.result.is_some()))
+        };
+        let answer = answer.await;
         let own = access.own.is_some();
         access.close().await?;
-        let told = answer?;
+        let (told, has_ended) = answer?;
         if around.json {
             json(&imported_json(&told));
             return Ok(Exit::Success);
         }
         line(told.run);
         say(words(&told));
-        if let Some(missing) = missing {
+        if let Some(missing) = missing.filter(|_| !has_ended) {
             say(format!(
                 "its folder {} is not here: what it starts there fails; --base-dir names another",
                 missing.display()
             ));
         }
-        say_when(own);
+        say_when(own && !has_ended);
         Ok(Exit::Success)
     }
 
@@ -280,13 +306,17 @@ fn words(told: &Imported) -> String {
         words += &format!(", {} recorded here, too, which count", told.duplicates);
     }
     if told.left > 0 {
-        words += &format!(", {} that cannot be taken over as things stand (import again later)", told.left);
+        words += &format!(
+            ", {} that cannot be taken over as things stand (import again later; a run that has left the memory stays as it is, \
+             `mnemosyne fork` makes another one of it)",
+            told.left
+        );
     }
     words
 }
 
-fn say_when(own: bool) {
-    if own {
+fn say_when(waits: bool) {
+    if waits {
         say("what is to be done starts with the next node (`mnemosyne up`)");
     }
 }

@@ -60,7 +60,7 @@ const NODES_MAX: usize = 16;
 enum Waited {
     Ended(RunView),
     /// Nothing goes on before a human has decided something.
-    Human,
+    Human(RunView),
     TimedOut,
     Interrupted,
     /// The node is asked to end, or cannot go on.
@@ -178,9 +178,9 @@ impl Run {
                 access.close().await?;
                 Ok(exit)
             }
-            Waited::Human => {
+            Waited::Human(view) => {
                 end(around, access, None).await?;
-                Ok(human(run))
+                Ok(human(&view))
             }
             Waited::TimedOut => {
                 let own = access.own.is_some();
@@ -232,7 +232,7 @@ async fn wait(
     let waited = tokio::select! {
         ended = progress.until_the_end() => ended.map(|view| match view.result {
             Some(_) => Waited::Ended(view),
-            None => Waited::Human,
+            None => Waited::Human(view),
         }),
         () = time_is_up => Ok(Waited::TimedOut),
         () = interruptions.next() => Ok(Waited::Interrupted),
@@ -290,8 +290,15 @@ fn goes_on(own: bool, running: usize) -> String {
 }
 
 /// Says that only a human can let a run go on; returns the exit code.
-pub(crate) fn human(run: RunId) -> Exit {
-    say(format!("run {run} waits for a human: `mnemosyne inbox {run}` shows what is asked"));
+pub(crate) fn human(view: &RunView) -> Exit {
+    let run = view.id;
+    say(match view.count(ItemState::Waiting) {
+        0 => format!(
+            "run {run} waits for a human: `mnemosyne session resume` lets start again what was interrupted \
+             (auto_resume = false)"
+        ),
+        _ => format!("run {run} waits for a human: `mnemosyne inbox {run}` shows what is asked"),
+    });
     Exit::Human
 }
 

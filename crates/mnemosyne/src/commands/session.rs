@@ -248,10 +248,14 @@ fn left_in_short(view: &SessionView) -> String {
         parts
             .extend(each.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
     }
-    if view.held > 0 {
-        parts.push(format!("{} held", view.held));
+    // Nobody has counted what one without an end has left.
+    if view.session.left.is_none() && view.under_way > 0 {
+        parts.push(format!("{} under way", view.under_way));
     }
-    if parts.is_empty() && view.session.left.is_some() { "nothing".to_owned() } else { parts.join(", ") }
+    let parts =
+        if parts.is_empty() && view.session.left.is_some() { "nothing".to_owned() } else { parts.join(", ") };
+    // They are among those that ran.
+    if view.held > 0 { format!("{parts}; held now: {}", view.held) } else { parts }
 }
 
 fn words(view: &SessionView, live: bool) {
@@ -277,8 +281,9 @@ fn words(view: &SessionView, live: bool) {
     if let Some(handover) = &session.handover {
         say("handover", shown(handover));
     }
-    if session.left.is_some() {
-        say("left", left_in_short(view));
+    let left = left_in_short(view);
+    if !left.is_empty() {
+        say("left", left);
     }
     if session.holds || view.held > 0 {
         let id = session.id;
@@ -306,7 +311,10 @@ fn of_look(done: &Reconciled) {
         say(format!("stopped: {}, whose attempt is over", shown(folder)));
     }
     for folder in &done.unknown {
-        say(format!("left alone: {}, which this log has never granted", shown(folder)));
+        say(format!(
+            "left alone: {}, which this log has never granted; `mnemosyne inbox` asks what is to become of it",
+            shown(folder)
+        ));
     }
 }
 

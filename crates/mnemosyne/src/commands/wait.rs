@@ -50,7 +50,7 @@ impl Wait {
         };
         tokio::select! {
             view = progress.until_the_end() => match view? {
-                view if view.result.is_none() => Ok(human(run)),
+                view if view.result.is_none() => Ok(human(&view)),
                 view => report(handle, &view, around.json).await,
             },
             () = time_is_up => {

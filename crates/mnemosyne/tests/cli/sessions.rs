@@ -95,7 +95,7 @@ fn a_node_that_is_asked_to_end_hands_over_what_is_left() {
     let s1 = session(&scene, "s1");
     assert_eq!(s1["state"], "ended");
     assert_eq!(s1["left"], serde_json::json!({ "running": 1, "assigned": 0, "ready": 1, "questions": 0 }));
-    assert_eq!(s1["handover"], "the node was asked to end; its agents go on");
+    assert_eq!(s1["handover"], "the node has ended in order; agents that run go on");
     let shown = scene.line("session show s1").exits(0).stdout;
     assert!(shown.contains("left       1 running, 1 ready\n"), "{shown}");
 
@@ -289,6 +289,39 @@ fn what_runs_of_an_attempt_that_is_over_is_stopped_and_what_nobody_knows_is_left
     assert_eq!(again["looked"]["stopped"], serde_json::json!([]), "twice changes nothing more");
     assert!(of_never.is_running(), "nobody here knows what it is for");
     scene.line("session recover").exits(0).says("which this log has never granted");
+}
+
+#[test]
+fn what_was_never_granted_is_a_question_in_the_inbox_and_ends_only_by_a_humans_word() {
+    let scene = Scene::new();
+    let node = scene.up();
+    let run = scene.submit(&plan([("a", does(["exit:0"]))]));
+    scene.run(["wait", &run]).exits(0);
+    let never = |token: u32| format!("{}/attempts/{}-{token}", scene.data_dir().display(), scene.id("a"));
+    let (mut kept, mut ended) =
+        (Stranger::start(&scene, Some(&never(998))), Stranger::start(&scene, Some(&never(999))));
+    scene.line("session recover").exits(0);
+    let asked = scene.json("inbox");
+    let asked: Vec<&Value> = asked.as_array().expect("a list").iter().collect();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert!(asked.iter().all(|question| question["kind"] == "stray"), "{asked:?}");
+    let about = |token: &str| {
+        let of_it = |question: &&&Value| question["text"].as_str().is_some_and(|text| text.contains(token));
+        asked.iter().find(of_it).and_then(|question| question["id"].as_str()).expect("an id").to_owned()
+    };
+    // Nobody's word was heard, so both outlive the node, and the next one asks no further questions.
+    node.kill();
+    let _node = scene.up();
+    assert_eq!(scene.json("inbox").as_array().map(Vec::len), Some(2));
+    assert!(kept.is_running() && ended.is_running());
+    scene.run(["answer", &about("-998"), "go on"]).exits(2).says("approve");
+    scene.run(["reject", &about("-998"), "-m", "it is of another copy"]).exits(0);
+    scene.run(["approve", &about("-999")]).exits(0);
+    wait_until("what a human wants to end to be gone", || !ended.is_running());
+    scene.line("session recover").exits(0).says("left alone");
+    assert!(kept.is_running(), "it was to be left alone");
+    scene.line("inbox").says("nobody waits for a decision");
+    scene.line("events").says("StrayFound").says("StrayDecided");
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn ended_at(now: u64, running: &mut Running) -> Vec<Command> {
 fn granted(output: &Output) -> Vec<(ItemId, FencingToken)> {
     let start = |effect: &Effect| match *effect {
         Effect::Start { item, token, .. } => Some((item, token)),
-        Effect::Stop { .. } | Effect::Answer { .. } => None,
+        Effect::Stop { .. } | Effect::Answer { .. } | Effect::Reconcile { .. } => None,
     };
     output.effects.iter().filter_map(start).collect()
 }
