@@ -21,6 +21,7 @@ mod types;
 mod witness;
 
 pub use observer::{Applied, Observer};
-pub use replay::{ReplayError, replay};
+pub use replay::{ReplayError, Replayed, replay};
 pub use service::{CloseError, Consensus, OpenError, Options, ProposeError};
+pub use snapshots::{DamagedSnapshot, damaged_snapshots};
 pub use witness::{SnapshotSays, Witness, Witnessed, witness};

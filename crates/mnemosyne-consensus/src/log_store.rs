@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::io;
-use std::ops::{Bound, Range, RangeBounds};
+use std::ops::{Bound, RangeBounds};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
+use crate::snapshots::Covered;
 use crate::types::{Entry, LogId, Types, Vote};
 
 /// Encoded bytes of the entries that are kept decoded.
@@ -32,8 +33,8 @@ pub(crate) struct LogStore {
     recent: Arc<Mutex<Recent>>,
     /// Bytes appended since the last snapshot, by this process or by earlier ones.
     since_snapshot: Arc<AtomicU64>,
-    /// Entries of earlier processes that are not counted there yet: they are when they are read to be applied.
-    uncounted: Arc<Mutex<Range<u64>>>,
+    /// What the snapshots cover.
+    covered: Covered,
 }
 
 /// The latest entries, decoded, with their encoded length.
@@ -44,18 +45,8 @@ struct Recent {
 }
 
 impl LogStore {
-    pub(crate) fn new(log: Log, since_snapshot: Arc<AtomicU64>) -> Self {
-        let bounds = log.bounds();
-        let uncounted = Arc::new(Mutex::new(bounds.first..bounds.next));
-        Self { log, recent: Arc::default(), since_snapshot, uncounted }
-    }
-
-    fn count(&self, entry: &LogEntry) {
-        let mut uncounted = self.uncounted.lock().expect("nothing panics while it holds this lock");
-        if uncounted.contains(&entry.index) {
-            self.since_snapshot.fetch_add(entry.payload.len() as u64, Ordering::Relaxed);
-            uncounted.start = entry.index + 1;
-        }
+    pub(crate) fn new(log: Log, since_snapshot: Arc<AtomicU64>, covered: Covered) -> Self {
+        Self { log, recent: Arc::default(), since_snapshot, covered }
     }
 
     fn recent(&self) -> MutexGuard<'_, Recent> {
@@ -93,7 +84,6 @@ impl LogStore {
             next = last.index + 1;
             for entry in read {
                 bytes += entry.payload.len();
-                self.count(&entry);
                 found.push(decode(&entry.payload)?);
             }
         }
@@ -233,7 +223,14 @@ impl RaftLogStorage<Types> for LogStore {
         self.durable(|done| self.log.truncate_after(last, done)).await
     }
 
+    /// What the older of the snapshots that are kept does not cover stays, so that the log goes on from either of them.
     async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {
+        let is_beyond_end = log_id.index >= self.log.bounds().next;
+        let log_id = match self.covered.purge_upto(log_id) {
+            _ if is_beyond_end => log_id,
+            Some(upto) => upto,
+            None => return Ok(()),
+        };
         self.recent().purge(log_id.index);
         let bytes = encode(&log_id)?;
         self.log.save_state(StateSlot::Purged, bytes, Box::new(|_| {}));

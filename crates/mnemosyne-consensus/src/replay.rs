@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::log_store::decode;
 use crate::observer::{Applied, Observer};
-use crate::snapshots::Snapshots;
+use crate::snapshots::{DamagedSnapshot, Snapshots};
 use crate::types::Entry;
 
 /// Encoded bytes read at a time.
@@ -44,7 +44,16 @@ impl ReplayError {
     }
 }
 
-/// The latest snapshot with all entries of the log after it. Valid where the
+/// What snapshots and log lead to.
+#[derive(Debug)]
+pub struct Replayed {
+    /// The state.
+    pub state: Orchestration,
+    /// Snapshots that were passed over, since the log leads to the state without them.
+    pub damaged: Vec<DamagedSnapshot>,
+}
+
+/// The latest snapshot that is whole with all entries of the log after it. Valid where the
 /// whole log is committed, as it is in a cluster of one.
 ///
 /// # Errors
@@ -53,14 +62,15 @@ pub fn replay(
     log: &LogInspection,
     snapshots: SnapshotStore,
     observer: &mut dyn Observer,
-) -> Result<Orchestration, ReplayError> {
-    let mut state = match Snapshots::new(snapshots).latest()? {
+) -> Result<Replayed, ReplayError> {
+    let (whole, damaged) = Snapshots::new(snapshots).latest_whole(log.bounds().first)?;
+    let mut state = match whole {
         Some((_, snapshot)) => snapshot.restore()?,
         None => Orchestration::new(),
     };
     require_joined(log.bounds().first, &state)?;
     advance(&mut state, log, u64::MAX, observer)?;
-    Ok(state)
+    Ok(Replayed { state, damaged })
 }
 
 /// Entries between a state and a log that begins behind it are lost.

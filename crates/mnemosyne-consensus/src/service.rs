@@ -94,8 +94,10 @@ impl Consensus {
             None => (Orchestration::new(), None, crate::types::StoredMembership::default()),
         };
         require_joined(options.log.bounds().first, &state)?;
+        let covered = snapshots.covered();
+        covered.add(last_applied);
         let observer: Arc<Mutex<dyn Observer>> = Arc::new(Mutex::new(BoxedObserver(options.observer)));
-        let since_snapshot = Arc::new(AtomicU64::new(0));
+        let since_snapshot = Arc::new(AtomicU64::new(options.log.bytes_from(state.applied() + 1)));
         let machine = Machine {
             state,
             last_applied,
@@ -105,7 +107,7 @@ impl Consensus {
             replay_until: options.log.bounds().last.unwrap_or(0),
             since_snapshot: Arc::clone(&since_snapshot),
         };
-        let store = LogStore::new(options.log.clone(), Arc::clone(&since_snapshot));
+        let store = LogStore::new(options.log.clone(), Arc::clone(&since_snapshot), covered);
         let config = Arc::new(config()?);
         let raft = openraft::Raft::new(options.node.0, config, Alone, store, machine).await;
         let raft = raft.map_err(|error| OpenError::Stopped(error.to_string()))?;
@@ -241,7 +243,7 @@ fn config() -> Result<Config, OpenError> {
         max_payload_entries: 4_096,
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: 0,
-        purge_batch_size: 1_024,
+        purge_batch_size: 1,
         enable_pre_vote: Some(true),
         ..Config::default()
     };

@@ -1,6 +1,8 @@
 //! The consensus library's own suite over our stores, and members that are
 //! stopped, killed and started again.
 
+mod older_snapshot;
+
 use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -55,16 +57,18 @@ impl StoreBuilder<Types, LogStore, Machine> for Stores {
     async fn build(&self) -> Result<((), LogStore, Machine), StorageError<Types>> {
         let backend: Arc<dyn StorageBackend> = Arc::new(MemoryBackend::new());
         let since_snapshot = Arc::new(AtomicU64::new(0));
+        let snapshots = Snapshots::new(open_snapshots(&backend));
+        let covered = snapshots.covered();
         let machine = Machine {
             state: Orchestration::new(),
             last_applied: None,
             membership: StoredMembership::default(),
-            snapshots: Snapshots::new(open_snapshots(&backend)),
+            snapshots,
             observer: Arc::new(Mutex::new(Seen::default())),
             replay_until: 0,
             since_snapshot: Arc::clone(&since_snapshot),
         };
-        Ok(((), LogStore::new(open_log(&backend), since_snapshot), machine))
+        Ok(((), LogStore::new(open_log(&backend), since_snapshot, covered), machine))
     }
 }
 
@@ -164,6 +168,7 @@ async fn snapshots_replace_the_log_they_cover() {
     member.close().await.expect("closed in order");
 
     let read = replay(&inspect(&backend), open_snapshots(&backend), &mut Seen::default()).expect("readable");
+    let read = read.state;
     assert_eq!(
         (read.hash().0, read.status().totals.submitted),
         before,
@@ -257,4 +262,20 @@ async fn every_snapshot_that_the_log_reaches_is_held_against_it() {
     let found = says();
     let [_, Witness { says: SnapshotSays::Damaged(why), .. }] = &found[..] else { panic!("{found:?}") };
     assert!(why.contains(&file) && why.contains("checksum"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_since_the_snapshot_are_counted_over_restarts() {
+    let backend: Arc<dyn StorageBackend> = Arc::new(MemoryBackend::new());
+    for round in 0..20 {
+        let member = start(&backend, &Seen::default(), u64::MAX).await;
+        for number in 0..10 {
+            submit(&member, round * 10 + number).await;
+        }
+        member.close().await.expect("closed in order");
+    }
+    let member = start(&backend, &Seen::default(), u64::MAX).await;
+    assert!(!member.snapshot_if_grown(1 << 20).await.expect("it runs"), "there are far fewer bytes");
+    assert!(member.snapshot_if_grown(20_000).await.expect("it runs"), "those of earlier processes count");
+    member.close().await.expect("closed in order");
 }

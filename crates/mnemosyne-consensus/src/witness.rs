@@ -1,17 +1,15 @@
 //! Holds the log and all snapshots that are kept against each other: the log is replayed from as far back as it goes,
 //! and each snapshot on the way must say what the replay has come to.
 
-use std::error::Error;
 use std::io;
 
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::reconciliation::{Difference, StateReconciliator};
-use mnemosyne_core::snapshot::SnapshotError;
-use mnemosyne_persistence::{LogInspection, SnapshotId, SnapshotStore, StoreError};
+use mnemosyne_persistence::{LogInspection, SnapshotId, SnapshotStore};
 
 use crate::observer::Observer;
 use crate::replay::{ReplayError, advance, require_joined};
-use crate::snapshots::Snapshots;
+use crate::snapshots::{Snapshots, in_full, is_damage};
 
 /// What log and snapshots say together.
 #[derive(Debug)]
@@ -95,20 +93,4 @@ pub fn witness(
     };
     advance(&mut state, log, u64::MAX, observer)?;
     Ok(Witnessed { state, from, snapshots: found })
-}
-
-/// Whether it is not as it was written, as opposed to newer, or unreadable just now.
-fn is_damage(error: &io::Error) -> bool {
-    let inner = error.get_ref();
-    let store = inner.and_then(|inner| inner.downcast_ref::<StoreError>());
-    let content = inner.and_then(|inner| inner.downcast_ref::<SnapshotError>());
-    matches!(store, Some(StoreError::Damaged { .. })) || matches!(content, Some(SnapshotError::Damaged { .. }))
-}
-
-fn in_full(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| (*error).source());
-    let mut texts: Vec<String> = causes.map(ToString::to_string).collect();
-    // An error of the system says what is in it, and names it as its cause, too.
-    texts.dedup();
-    texts.join(": ")
 }

@@ -4,9 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mnemosyne_consensus::ReplayError;
+use mnemosyne_consensus::{ReplayError, damaged_snapshots};
 use mnemosyne_core::config::Settings;
-use mnemosyne_core::time::Span;
+use mnemosyne_core::time::{Span, Stamp};
 use mnemosyne_core::work::payload::{BlobRef, Payload};
 use mnemosyne_persistence::{
     BlobId, BlobStore, DataDir, DataDirError, Log, LogError, LogOptions, SnapshotStore, StorageBackend,
@@ -15,6 +15,7 @@ use mnemosyne_persistence::{
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use crate::clock::Clock;
 use crate::records::{Keep, Records};
 use crate::setup;
 
@@ -117,6 +118,7 @@ impl Stores {
         let backend: Arc<dyn StorageBackend> = dir.backend();
         let log = Log::open(Arc::clone(&backend), "log", log_options(options, Arc::clone(&on_fatal)))?;
         let snapshots = SnapshotStore::open(Arc::clone(&backend), "snapshots")?;
+        do_without_damaged_snapshots(&dir, &backend, log.bounds().first)?;
         let keep = Keep { retention: options.history_retention, bytes_max: options.history_bytes_max };
         let records = Records::open(&backend, keep)?;
         let blobs = BlobStore::open(backend, "blobs")?;
@@ -152,6 +154,27 @@ impl Stores {
     pub fn payloads(&self) -> Payloads {
         self.payloads.clone()
     }
+}
+
+/// Sets damaged snapshots aside when the log leads to the state without them; otherwise they stay, and are refused.
+fn do_without_damaged_snapshots(
+    dir: &DataDir,
+    backend: &Arc<dyn StorageBackend>,
+    first: u64,
+) -> Result<(), StoresError> {
+    let snapshots = SnapshotStore::open_to_read(backend, "snapshots");
+    for damaged in damaged_snapshots(snapshots, first).map_err(ReplayError::from)? {
+        let file = SnapshotStore::file_of("snapshots", damaged.id);
+        let place = dir.set_aside(&name_of_now(), &[&file])?;
+        let why = damaged.why;
+        tracing::warn!("{why}; it is set aside in {place}, and the log leads to the state without it");
+    }
+    Ok(())
+}
+
+/// Names what is set aside now.
+pub(crate) fn name_of_now() -> String {
+    Clock::start_after(Stamp::default()).now().to_rfc3339().replace(':', "-")
 }
 
 /// How the log is set up.

@@ -57,7 +57,12 @@ impl Viewer {
         let backend: Arc<dyn StorageBackend> = dir.backend();
         let log = LogInspection::open(&backend, "log")?;
         let mut tail = Records::read(&backend)?;
-        let state = replay(&log, SnapshotStore::open_to_read(&backend, "snapshots"), &mut tail)?;
+        let replayed = replay(&log, SnapshotStore::open_to_read(&backend, "snapshots"), &mut tail)?;
+        let state = replayed.state;
+        for damaged in replayed.damaged {
+            let why = damaged.why;
+            tracing::warn!("{why}; the log leads to the state without it, and the next node sets it aside");
+        }
         let stores = Stores { records: tail.into_reader(), blobs: BlobStore::open_to_read(&backend, "blobs") };
         let latest = watch::Sender::new(state.status().event_seq);
         let clock = Clock::start_after(state.now());

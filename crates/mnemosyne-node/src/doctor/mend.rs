@@ -6,17 +6,15 @@ use std::sync::Arc;
 
 use mnemosyne_consensus::{SnapshotSays, Witnessed, witness};
 use mnemosyne_core::text::counted;
-use mnemosyne_core::time::Stamp;
 use mnemosyne_persistence::{
     DataDir, DataDirError, History, HistoryOptions, Log, LogInspection, SegmentHealth, SnapshotStore,
     StorageBackend, Tagger,
 };
 
 use super::{Checked, Tail, keep};
-use crate::clock::Clock;
 use crate::fault::in_full;
 use crate::records::{ARCHIVE, EVENTS, HISTORY, Keep, RUNS, Records};
-use crate::stores::{StoresError, StoresOptions, log_options, require_log};
+use crate::stores::{StoresError, StoresOptions, log_options, name_of_now, require_log};
 
 /// Mends the data directory at `path`, which no node may use meanwhile, and says what it has done; nothing when there
 /// was nothing to do, or the directory was never used.
@@ -30,9 +28,8 @@ pub fn mend(path: &Path, options: &StoresOptions) -> Result<Vec<Checked>, Stores
     }
     require_log(path)?;
     let dir = DataDir::open(path)?;
-    let now = Clock::start_after(Stamp::default()).now().to_rfc3339();
     let backend = dir.backend();
-    let mut mending = Mending { dir, backend, when: now.replace(':', "-"), done: Vec::new() };
+    let mut mending = Mending { dir, backend, when: name_of_now(), done: Vec::new() };
     mending.access()?;
     mending.unfinished()?;
     mending.log(options)?;

@@ -163,7 +163,9 @@ fn judge(witnessed: &Witnessed, found: &mut Vec<Checked>) {
                 tell(found, "state", &format!("snapshot {number} is not what the log leads to"), differences);
             }
             SnapshotSays::Damaged(why) => {
-                let text = format!("{why}; the log leads to the state without it: `mnemosyne doctor --fix`");
+                let text = format!(
+                    "{why}; the log leads to the state without it: the next node sets it aside, or `mnemosyne doctor --fix`"
+                );
                 found.push(Checked::damaged("state", text));
             }
         }

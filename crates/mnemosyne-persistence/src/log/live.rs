@@ -70,6 +70,12 @@ impl LiveEntries {
         self.places.get(position)
     }
 
+    /// Bytes of payload from an entry on.
+    pub(super) fn bytes_from(&self, first: u64) -> u64 {
+        let skip = usize::try_from(first.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        self.places.iter().skip(skip).map(|place| u64::from(place.length)).sum()
+    }
+
     /// Adds an entry that waits for the disk.
     pub(super) fn push(&mut self, entry: &LogEntry, ticket: u32) {
         if self.places.is_empty() {

@@ -198,6 +198,12 @@ impl Log {
         self.shared().core().live.place(index).map(|place| place.term)
     }
 
+    /// How many bytes of payload the entries from `first` on have.
+    #[must_use]
+    pub fn bytes_from(&self, first: u64) -> u64 {
+        self.shared().core().live.bytes_from(first)
+    }
+
     /// Which entries the log holds.
     #[must_use]
     pub fn bounds(&self) -> LogBounds {

@@ -22,7 +22,7 @@ use crate::member::{Member, NODE};
 
 /// Entries between two snapshots.
 const SNAPSHOT_EVERY: u64 = 70;
-/// Entries that nobody watches, in the middle: only a thousand are worth it to take them out of the log.
+/// Entries that nobody watches, in the middle, so that whole files of the log go with them.
 const UNWATCHED: u64 = 1_030;
 
 struct Dice(u64);

@@ -36,6 +36,7 @@ mod restarts;
 mod scheduling;
 mod sessions;
 mod signals;
+mod snapshots;
 mod streams;
 mod terminal;
 mod timing;
