@@ -7,9 +7,10 @@ use mnemosyne_core::orchestration::Output;
 use mnemosyne_core::reply::Reply;
 use mnemosyne_persistence::LogEntry;
 
-use crate::check::{c8_hash, h1_history};
+use crate::check::{c8_hash, h1_history, h2_archive};
 use crate::entry::{Entry, Origin};
 use crate::member::Stage;
+use crate::records::Unwritten;
 use crate::sim::{Happening, Sim};
 use crate::storage::{Confirmed, EntryMark};
 
@@ -51,7 +52,7 @@ impl Sim {
         self.check(learned);
         let expected = self.oracle.hash_at(index);
         let Some(running) = self.running(at) else { return };
-        let output = match batch.commands.is_empty() {
+        let mut output = match batch.commands.is_empty() {
             true => {
                 running.state.skip_to(index);
                 Output::default()
@@ -64,6 +65,9 @@ impl Sim {
         let hash = running.state.hash();
         self.check(c8_hash::check(expected, index, hash));
         self.record(at, &output.events);
+        if let Some(running) = self.running(at) {
+            running.storage.records.leaving.extend(std::mem::take(&mut output.retired));
+        }
         let id = self.members[at].id;
         self.note("apply", &[id.0, index, hash.0], || {
             let events: Vec<String> = output.events.iter().map(|record| short(&record.event)).collect();
@@ -76,7 +80,11 @@ impl Sim {
     fn record(&mut self, at: usize, events: &[EventRecord]) {
         let member = &mut self.members[at];
         let Some(running) = &mut member.running else { return };
-        let recorded = running.storage.record(events, &mut member.history_begins_anew);
+        let began_anew = member.past.begins_anew;
+        let recorded = running.storage.records.append(events, &mut member.past.begins_anew);
+        if began_anew && !member.past.begins_anew {
+            member.past.begins_at = running.storage.records.history.first_seq().unwrap_or(0);
+        }
         self.check(h1_history::check_next(self.members[at].id, recorded));
     }
 
@@ -114,15 +122,20 @@ impl Sim {
 
     fn snapshot_if_due(&mut self, at: usize) {
         let every = self.scenario.snapshot_every;
-        let is_full = self.members[at].full_until > self.queue.now();
-        let Some(running) = self.running(at) else { return };
+        let member = &mut self.members[at];
+        let is_full = member.full_until > self.queue.now();
+        let Some(running) = &mut member.running else { return };
         let applied = running.state.applied();
         if applied < running.snapshot_index + every || is_full {
             return;
         }
         let Some(term) = running.term_of(applied) else { return };
         let checked = mnemosyne_core::invariant::check_restore(&running.state);
-        if !running.storage.sync_history() || !running.storage.snapshot(term, &running.state) {
+        let synced = running.storage.records.sync(&mut member.past.goes_on_behind_a_gap);
+        if let Err(Unwritten::Gap(due, next)) = synced {
+            return self.found(h2_archive::no_gap(&self.members[at], due, next));
+        }
+        if synced.is_err() || !running.storage.snapshot(term, &running.state) {
             let id = self.members[at].id;
             self.note("no snapshot", &[id.0], || format!("{id} cannot write a snapshot"));
             return self.stop_process(at, "snapshot failed");

@@ -15,6 +15,10 @@ pub enum Bug {
     SnapshotNameNotSynced,
     /// The history is not made durable before a snapshot, and the log is purged all the same.
     HistoryNotSynced,
+    /// Runs that have left the state are not made durable before a snapshot, and the log is purged all the same.
+    ArchiveNotSynced,
+    /// What is kept no longer is removed whether or not something depends on it.
+    NeededForgotten,
     /// After a restart a node starts what it holds, without looking whether it runs.
     AdoptTwice,
     /// After a restart a node gives back what it holds, without looking whether it runs.
@@ -44,6 +48,8 @@ impl Bug {
         Self::NoFsync,
         Self::SnapshotNameNotSynced,
         Self::HistoryNotSynced,
+        Self::ArchiveNotSynced,
+        Self::NeededForgotten,
         Self::AdoptTwice,
         Self::OrphanRequeuedAlive,
         Self::ReportWithoutRun,

@@ -335,7 +335,9 @@ impl Sim {
             };
             self.scenario.plant(&mut state);
             // Also when it dies before the snapshot is known to be durable.
-            self.members[at].history_begins_anew = true;
+            let past = &mut self.members[at].past;
+            (past.begins_anew, past.goes_on_behind_a_gap) = (true, true);
+            past.installed = index.max(past.installed);
             let Some(running) = self.running(at) else { return };
             if !running.storage.snapshot(term, &state) {
                 return;

@@ -277,7 +277,10 @@ impl Sim {
             // A disk that has lost its power or fails just now gives nothing back.
             return Err((!member.disk.is_crashed() && !storage.has_failed()).then_some(violation));
         }
-        if let Err(violation) = self.oracle.events.check(member.id, &storage.history) {
+        let upto = snapshot.as_ref().map_or(0, |snapshot| snapshot.index);
+        let past = self.oracle.events.check(member.id, &storage.records.history);
+        let past = past.and_then(|()| self.oracle.retirements.check(member, &storage.records, upto));
+        if let Err(violation) = past {
             return Err((!member.disk.is_crashed() && !storage.has_failed()).then_some(violation));
         }
         let (index, term, state) = match snapshot {

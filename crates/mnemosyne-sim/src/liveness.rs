@@ -137,15 +137,16 @@ impl Sim {
     fn finish(&mut self) {
         for at in 0..self.members.len() {
             if let Some(running) = &self.members[at].running {
-                let checked = c9_replay::check(&running.state, &self.oracle.reference).and_then(|()| {
-                    let begun_anew = self.members[at].history_begins_anew;
-                    if begun_anew {
-                        Ok(())
-                    } else {
-                        self.oracle.events.check_end(self.members[at].id, &running.storage.history)
-                    }
+                let (member, records) = (&self.members[at], &running.storage.records);
+                let checked = c9_replay::check(&running.state, &self.oracle.reference);
+                let checked = checked.and_then(|()| match member.past.begins_anew {
+                    true => Ok(()),
+                    false => self.oracle.events.check_end(member.id, &records.history),
                 });
+                let upto = running.state.applied();
+                let checked = checked.and_then(|()| self.oracle.retirements.check(member, records, upto));
                 self.check(checked);
+                self.check_needed(at);
             }
         }
         let operations = std::mem::take(&mut self.client.operations);

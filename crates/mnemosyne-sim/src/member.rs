@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mnemosyne_core::command::Command;
-use mnemosyne_core::id::{FencingToken, NodeId, SessionId};
+use mnemosyne_core::id::{FencingToken, NodeId, RunId, SessionId};
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::time::Stamp;
 use mnemosyne_persistence::storage::FaultBackend;
@@ -36,10 +36,26 @@ pub(crate) struct Member {
     pub(crate) confirmed: BTreeMap<u64, EntryMark>,
     pub(crate) confirmed_vote: u64,
     pub(crate) confirmed_snapshot: u64,
-    /// It has a state of another member, whose past is not in its own history.
-    pub(crate) history_begins_anew: bool,
+    pub(crate) past: Past,
     /// How fast its clock goes, in thousandths.
     pub(crate) drift: u64,
+}
+
+/// What is known about the past that a member must have on its disk.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    /// It has a state of another member, whose events are not in its own history.
+    pub(crate) begins_anew: bool,
+    /// The first event that it can have, since it began anew.
+    pub(crate) begins_at: u64,
+    /// The same for runs: those that left before are with another member.
+    pub(crate) goes_on_behind_a_gap: bool,
+    /// The last entry up to which it has the state of another member.
+    pub(crate) installed: u64,
+    /// Runs that it keeps no longer, or not for long.
+    pub(crate) forgotten: BTreeSet<RunId>,
+    /// How often its janitor was about.
+    pub(crate) rounds: u64,
 }
 
 /// The process of a node.
@@ -161,7 +177,7 @@ impl Member {
             confirmed: BTreeMap::new(),
             confirmed_vote: 0,
             confirmed_snapshot: 0,
-            history_begins_anew: false,
+            past: Past::default(),
             drift,
         }
     }

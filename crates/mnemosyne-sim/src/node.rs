@@ -154,6 +154,7 @@ impl Sim {
                     running.stage = Stage::Working(*session);
                     let life = self.members[at].life;
                     self.queue.after(BEAT_EVERY, Happening::Beat(at, life));
+                    self.janitor_later(at);
                     self.coverage.count("session started");
                 }
             }

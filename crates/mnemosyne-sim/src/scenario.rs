@@ -236,13 +236,38 @@ impl Scenario {
 
     /// How long a finished run stays in the state; short enough in some runs that it leaves.
     pub(crate) fn retention(&self) -> Span {
-        Span::from_secs(if self.seed.is_multiple_of(4) { 20 } else { 7 * 24 * 3_600 })
+        let choices = [5, 20, DAYS_SECS, DAYS_SECS];
+        let choice = usize::try_from(self.seed % 4).unwrap_or(0);
+        Span::from_secs(if self.is_plain { DAYS_SECS } else { choices[choice] })
+    }
+
+    /// How much of the past is kept; little enough in some runs that it is forgotten.
+    pub(crate) fn keep(&self) -> Keep {
+        match self.seed / 4 % 4 {
+            _ if self.is_plain => Keep { millis: DAYS_SECS * 1_000, bytes_max: u64::MAX },
+            0 => Keep { millis: 10_000, bytes_max: u64::MAX },
+            1 => Keep { millis: DAYS_SECS * 1_000, bytes_max: 20 << 10 },
+            2 => Keep { millis: 3_000, bytes_max: 10 << 10 },
+            _ => Keep { millis: DAYS_SECS * 1_000, bytes_max: u64::MAX },
+        }
     }
 
     /// Notes which faults are planned.
     pub(crate) fn plan(&self, coverage: &mut Coverage) {
         self.steps.iter().filter(|step| step.action.is_fault()).for_each(|_| coverage.planned());
     }
+}
+
+/// Longer than anything here lasts, unless a clock jumps.
+const DAYS_SECS: u64 = 7 * 24 * 3_600;
+
+/// How much of the past is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Keep {
+    /// For so long.
+    pub(crate) millis: u64,
+    /// At most so many bytes of events, and likewise of runs.
+    pub(crate) bytes_max: u64,
 }
 
 impl fmt::Display for Scenario {

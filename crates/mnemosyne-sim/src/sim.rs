@@ -30,6 +30,8 @@ pub(crate) enum Happening {
     Heartbeat(usize, u64),
     /// A process gives a sign of life.
     Beat(usize, u64),
+    /// A node's janitor goes round.
+    Janitor(usize, u64),
     Deliver {
         to: usize,
         from: usize,
@@ -205,6 +207,7 @@ impl Sim {
             Happening::Wake(at, _) => self.wake(at),
             Happening::Heartbeat(at, _) => self.heartbeat(at),
             Happening::Beat(at, _) => self.beat(at),
+            Happening::Janitor(at, _) => self.janitor(at),
             Happening::Deliver { to, from, message } => self.deliver(to, from, message),
             Happening::Begin(at, _, token) => self.begin(at, token),
             Happening::Worked { at, token, pid, exit } => self.worked(at, token, pid, exit),
@@ -257,6 +260,7 @@ impl Happening {
             | Self::Wake(at, life)
             | Self::Heartbeat(at, life)
             | Self::Beat(at, life)
+            | Self::Janitor(at, life)
             | Self::Begin(at, life, _)
             | Self::Notice(at, life, _)
             | Self::Repeat(at, life, _) => Some((at, life)),

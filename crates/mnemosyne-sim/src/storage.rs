@@ -1,23 +1,22 @@
 //! The stores of one process: the real log, without threads, and the real
-//! snapshots, on a disk that forgets. Notes what the log has confirmed.
+//! snapshots, and what is kept of the past, on a disk that forgets. Notes what the log has confirmed.
 
 use std::io::BufReader;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::hash::StateHash;
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_persistence::log::Execution;
 use mnemosyne_persistence::storage::FaultBackend;
 use mnemosyne_persistence::{
-    History, HistoryOptions, Log, LogEntry, LogError, LogOptions, SnapshotStore, StateSlot, StorageBackend,
-    StoreError,
+    Log, LogEntry, LogError, LogOptions, SnapshotStore, StateSlot, StorageBackend, StoreError,
 };
 
 use crate::bug::Bug;
 use crate::careless::Careless;
+use crate::records::Records;
 use crate::scenario::Scenario;
 
 /// Snapshots that are kept, as by a real member.
@@ -67,8 +66,7 @@ pub(crate) enum OpenError {
 pub(crate) struct Storage {
     pub(crate) log: Log,
     snapshots: SnapshotStore,
-    pub(crate) history: History,
-    syncs_history: bool,
+    pub(crate) records: Records,
     has_failed: Arc<AtomicBool>,
     confirmed: Arc<Mutex<Vec<Confirmed>>>,
     counts_at_once: bool,
@@ -104,23 +102,9 @@ impl Storage {
         })?;
         let snapshots =
             SnapshotStore::open(Arc::clone(&backend), "snapshots").map_err(|error| of_store(&error))?;
-        let options = HistoryOptions {
-            segment_bytes_max: 8 << 10,
-            buffer_bytes_max: 1 << 10,
-            ..HistoryOptions::default()
-        };
-        let history = History::open(backend, "history", options).map_err(|error| of_store(&error))?;
-        let syncs_history = !scenario.has(Bug::HistoryNotSynced);
+        let records = Records::open(&backend, scenario).map_err(|error| of_store(&error))?;
         let counts_at_once = scenario.has(Bug::AckBeforeDurable);
-        Ok(Self {
-            log,
-            snapshots,
-            history,
-            syncs_history,
-            has_failed,
-            confirmed: Arc::default(),
-            counts_at_once,
-        })
+        Ok(Self { log, snapshots, records, has_failed, confirmed: Arc::default(), counts_at_once })
     }
 
     /// The latest snapshot.
@@ -148,36 +132,6 @@ impl Storage {
             let _ = self.snapshots.prune(SNAPSHOTS_KEPT);
         }
         written
-    }
-
-    /// Takes events into the history, as a node does: what is there already is left out, what the disk refuses stays in
-    /// memory. `is_new` says that what came before was with another member. The number that was due where one is missing.
-    pub(crate) fn record(&mut self, events: &[EventRecord], is_new: &mut bool) -> Result<(), u64> {
-        for event in events {
-            let due = self.history.next_seq().unwrap_or(1);
-            if event.seq < due {
-                continue;
-            }
-            if event.seq > due {
-                if !*is_new {
-                    return Err(due);
-                }
-                if self.history.start_anew_at(event.seq).is_err() {
-                    // The disk is about to end the process; the next one begins anew.
-                    return Ok(());
-                }
-                *is_new = false;
-            }
-            let bytes = postcard::to_stdvec(event).expect("events hold nothing that cannot be written");
-            // What could not be written stays in memory, and the next snapshot waits for it.
-            let _ = self.history.append(event.seq, &bytes);
-        }
-        Ok(())
-    }
-
-    /// Makes the history durable, before a snapshot lets entries leave the log.
-    pub(crate) fn sync_history(&mut self) -> bool {
-        !self.syncs_history || self.history.sync().is_ok()
     }
 
     pub(crate) fn append(&self, entries: Vec<LogEntry>) {

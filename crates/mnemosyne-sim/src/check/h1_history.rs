@@ -54,7 +54,7 @@ pub(crate) fn check_next(member: NodeId, recorded: Result<(), u64>) -> Result<()
         .map_err(|due| Violation::new(NAME, format!("{member}: event {due} is not in the history or the log")))
 }
 
-fn hash(bytes: &[u8]) -> StateHash {
+pub(super) fn hash(bytes: &[u8]) -> StateHash {
     let mut hash = StateHash::default();
     for chunk in bytes.chunks(8) {
         let mut word = [0; 8];

@@ -22,6 +22,8 @@ pub(crate) mod c8_hash;
 pub(crate) mod c9_replay;
 pub(crate) mod d1_recovered;
 pub(crate) mod h1_history;
+pub(crate) mod h2_archive;
+pub(crate) mod h3_needed;
 pub(crate) mod known;
 pub(crate) mod o1_order;
 pub(crate) mod q1_submissions;
@@ -73,6 +75,8 @@ pub(crate) struct Oracle {
     pub(crate) completions: q7_completion::Completions,
     pub(crate) executed: q8_executed::Executed,
     pub(crate) events: h1_history::Events,
+    pub(crate) retirements: h2_archive::Retirements,
+    pub(crate) beginnings: h3_needed::Beginnings,
     known: known::Known,
     ends: q3_one_end::Ends,
     dependencies: q4_dependencies::Dependencies,
@@ -93,6 +97,7 @@ impl Oracle {
             self.reference.skip_to(index);
         } else {
             let output = self.reference.apply(index, batch);
+            self.retirements.learn(index, &output.retired, &self.ends)?;
             self.observe(batch, &output)?;
             // A state of thousands of items is looked at through less often.
             let items = self.reference.status().counts.iter().sum::<u64>();
@@ -127,6 +132,7 @@ impl Oracle {
             self.completions.event(&record.event)?;
             self.executed.event(&record.event)?;
             self.events.learn(record);
+            self.beginnings.event(record);
             self.ends.event(&record.event)?;
             self.dependencies.event(&record.event, &self.known)?;
             self.attempts.event(&record.event, &self.known)?;

@@ -16,6 +16,11 @@ const NAME: &str = "Q3/Q11 (an item ends once)";
 pub(crate) struct Ends(BTreeMap<ItemId, ItemState>);
 
 impl Ends {
+    /// How an item has ended, if it has.
+    pub(super) fn of(&self, item: ItemId) -> Option<ItemState> {
+        self.0.get(&item).copied()
+    }
+
     pub(crate) fn event(&mut self, event: &Event) -> Result<(), Violation> {
         let fail = |what| Err(Violation::new(NAME, what));
         match *event {

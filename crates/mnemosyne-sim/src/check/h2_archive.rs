@@ -1,0 +1,92 @@
+//! H2: a run that has left the state is in the archive once, whole, with its items as they ended; or the log still has
+//! the entry with which it left. Only what is kept no longer is missing.
+//! Source: ARCHITECTURE.md, "How a node comes back"; docs/decisions on what is kept of runs that were retired.
+
+use std::collections::BTreeMap;
+
+use mnemosyne_core::hash::StateHash;
+use mnemosyne_core::id::RunId;
+use mnemosyne_core::image::Retired;
+
+use super::Violation;
+use super::h1_history::hash;
+use super::q3_one_end::Ends;
+use crate::member::Member;
+use crate::records::Records;
+
+const NAME: &str = "H2 (who has left is in the archive)";
+
+/// A run that has left the state.
+struct Left {
+    /// The entry with which it left.
+    index: u64,
+    records: u64,
+    hash: StateHash,
+}
+
+/// All runs that have left the state.
+#[derive(Default)]
+pub(crate) struct Retirements(BTreeMap<RunId, Left>);
+
+impl Retirements {
+    /// Runs leave the state: as their items have ended, and once.
+    pub(crate) fn learn(&mut self, index: u64, retired: &[Retired], ends: &Ends) -> Result<(), Violation> {
+        for Retired { image, .. } in retired {
+            let run = image.run();
+            let state = image.clone().into_state();
+            for position in 0..image.len() {
+                let item = run.item(position);
+                let archived = state.detail(item).ok().map(|detail| detail.item.state);
+                if archived.is_none() || archived != ends.of(item) {
+                    let what = format!("{item} leaves as {archived:?} and ended as {:?}", ends.of(item));
+                    return Err(Violation::new(NAME, what));
+                }
+            }
+            let records: Vec<Vec<u8>> = image.records().collect();
+            let left = Left { index, records: records.len() as u64, hash: hash_of(&records) };
+            if self.0.insert(run, left).is_some() {
+                return Err(Violation::new(NAME, format!("{run} leaves the state a second time")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds the archive of a member against all that had left by the entry `upto`, which the log no longer has to tell.
+    pub(crate) fn check(&self, member: &Member, records: &Records, upto: u64) -> Result<(), Violation> {
+        let fail = |what: String| Err(Violation::new(NAME, format!("{}: {what}", member.id)));
+        // A disk that refuses to be read ends the process by other ways.
+        let Ok(archived) = records.archived() else { return Ok(()) };
+        if let Some(stranger) = archived.iter().find(|run| !self.0.contains_key(run)) {
+            return fail(format!("{stranger} is in the archive and has never left the state"));
+        }
+        for (run, left) in &self.0 {
+            if left.index > upto || left.index <= member.past.installed || member.past.forgotten.contains(run) {
+                continue;
+            }
+            let Ok(found) = records.records_of(*run) else { return Ok(()) };
+            if found.len() as u64 != left.records || hash_of(&found) != left.hash {
+                let count = found.len();
+                return fail(format!("{run} left with {} records, {count} are there", left.records));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a run left the state where this member has to know of it.
+    pub(crate) fn is_kept(&self, member: &Member, run: RunId) -> bool {
+        self.0.get(&run).is_some_and(|left| left.index > member.past.installed)
+    }
+}
+
+/// Whether runs could be written behind those that were there.
+pub(crate) fn no_gap(member: &Member, due: u64, next: u64) -> Violation {
+    let what =
+        format!("{}: record {next} comes, and {due} is neither in the archive nor in the log", member.id);
+    Violation::new(NAME, what)
+}
+
+fn hash_of(records: &[Vec<u8>]) -> StateHash {
+    let mut all = StateHash::default();
+    records.iter().for_each(|record| all.fold(hash(record).0));
+    all
+}
