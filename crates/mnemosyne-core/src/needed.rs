@@ -27,7 +27,8 @@ impl Snapshot {
             *since = run.head.created_at.min(*since);
             let elsewhere = run.items.iter().filter_map(|item| match item.end_reason() {
                 Some(EndReason::Reused { item } | EndReason::SameKey { item }) => Some(item.run),
-                _ => None,
+                // Its work is done, and it still waits for what it needs before that counts.
+                _ => item.done_by().map(|item| item.run),
             });
             needed.runs.extend(elsewhere.filter(|other| *other != run.head.id));
         }

@@ -202,6 +202,11 @@ impl Item {
         self.extra.as_ref()?.alias_of
     }
 
+    /// The item that has done the work of this one, which may still wait for what it needs.
+    pub(crate) fn done_by(&self) -> Option<ItemId> {
+        self.extra.as_ref()?.done_by
+    }
+
     /// Why it ended, where that does not follow from its last attempt.
     pub(crate) fn end_reason(&self) -> Option<&EndReason> {
         self.extra.as_ref()?.end.as_ref()

@@ -425,3 +425,22 @@ fn what_cannot_be_taken_over_is_not_reopened() {
     assert_eq!((merged.taken, merged.left), (0, 3), "what the plan adds is not here");
     assert_eq!(ours.states(id), [S::Failed, S::Skipped], "nothing is begun again for it");
 }
+
+#[test]
+fn a_state_depends_on_who_has_done_the_work_of_an_item_that_still_waits_for_others() {
+    let mut story = Story::with_slots(4);
+    let task = || Payload::Inline(Box::from(*b"same"));
+    let keyed =
+        |name: &str, needs: &[u32]| ItemSpec { key: Some("k".into()), task: task(), ..item(name, needs) };
+    let id = story.submit(run("first", vec![keyed("a", &[])]));
+    story.succeed(id.item(0));
+    let other = story.submit(run("second", vec![item("b", &[]), keyed("c", &[0])]));
+    // What it needs takes longer than the run that has done its work stays.
+    story.tick(1_000 * 60 * 60 * 24 * 365);
+    assert!(!story.state.knows_run(id) && story.state.knows_run(other));
+    assert_eq!(story.state_of(other.item(1)), S::Pending);
+    assert_eq!(story.state.snapshot().needed().runs.into_iter().collect::<Vec<_>>(), [id]);
+    story.succeed(other.item(0));
+    assert_eq!(story.state_of(other.item(1)), S::Succeeded);
+    assert_eq!(story.state.snapshot().needed().runs.into_iter().collect::<Vec<_>>(), [id]);
+}
