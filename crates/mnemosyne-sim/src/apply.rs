@@ -7,10 +7,9 @@ use mnemosyne_core::orchestration::Output;
 use mnemosyne_core::reply::Reply;
 use mnemosyne_persistence::LogEntry;
 
-use crate::check::{c8_hash, h1_history, h2_archive};
+use crate::check::{c8_hash, h1_history};
 use crate::entry::{Entry, Origin};
 use crate::member::Stage;
-use crate::records::Unwritten;
 use crate::sim::{Happening, Sim};
 use crate::storage::{Confirmed, EntryMark};
 
@@ -122,20 +121,16 @@ impl Sim {
 
     fn snapshot_if_due(&mut self, at: usize) {
         let every = self.scenario.snapshot_every;
-        let member = &mut self.members[at];
-        let is_full = member.full_until > self.queue.now();
-        let Some(running) = &mut member.running else { return };
+        let is_full = self.members[at].full_until > self.queue.now();
+        let Some(running) = self.running(at) else { return };
         let applied = running.state.applied();
         if applied < running.snapshot_index + every || is_full {
             return;
         }
         let Some(term) = running.term_of(applied) else { return };
         let checked = mnemosyne_core::invariant::check_restore(&running.state);
-        let synced = running.storage.records.sync(&mut member.past.goes_on_behind_a_gap);
-        if let Err(Unwritten::Gap(due, next)) = synced {
-            return self.found(h2_archive::no_gap(&self.members[at], due, next));
-        }
-        if synced.is_err() || !running.storage.snapshot(term, &running.state) {
+        let is_synced = running.storage.records.sync();
+        if !is_synced || !running.storage.snapshot(term, &running.state) {
             let id = self.members[at].id;
             self.note("no snapshot", &[id.0], || format!("{id} cannot write a snapshot"));
             return self.stop_process(at, "snapshot failed");
@@ -151,6 +146,7 @@ impl Sim {
         let id = member.id;
         self.coverage.count("snapshot taken");
         self.note("snapshot", &[id.0, applied], || format!("{id} up to {applied}"));
+        self.check_gaps(at);
         if let Err(found) = checked {
             self.fail(found.name, found.what);
         }

@@ -17,6 +17,12 @@ pub enum Bug {
     HistoryNotSynced,
     /// Runs that have left the state are not made durable before a snapshot, and the log is purged all the same.
     ArchiveNotSynced,
+    /// A blob's name is never made durable.
+    BlobNameNotSynced,
+    /// Blobs that an entry on its way may refer to are swept.
+    SweepWithoutGrace,
+    /// Blobs that only retired runs refer to are swept.
+    SweepIgnoresArchive,
     /// What is kept no longer is removed whether or not something depends on it.
     NeededForgotten,
     /// After a restart a node starts what it holds, without looking whether it runs.
@@ -50,6 +56,9 @@ impl Bug {
         Self::HistoryNotSynced,
         Self::ArchiveNotSynced,
         Self::NeededForgotten,
+        Self::BlobNameNotSynced,
+        Self::SweepWithoutGrace,
+        Self::SweepIgnoresArchive,
         Self::AdoptTwice,
         Self::OrphanRequeuedAlive,
         Self::ReportWithoutRun,

@@ -135,22 +135,30 @@ impl Sim {
         self.client.numbers += 1;
         let number = self.client.numbers;
         let (id, life) = (self.members[at].id, self.members[at].life);
-        let submission =
-            |spec: &RunSpec| Command::Submit(Submission { spec: spec.clone(), existing: OnExisting::Continue });
-        let command = command.or_else(|| spec.as_ref().map(submission));
+        let stored = spec.clone().filter(|_| command.is_none());
         let operation = Operation { known: Known::Waiting, at, life, spec, tries };
         self.client.operations.insert(number, operation);
         self.note("request", &[id.0, number], || format!("operation {number} at {id}"));
         if self.members[at].running.is_none() {
             self.outcome_unknown(number);
-        } else if let Some(command) = command {
+        } else if let Some(command) = command.or_else(|| self.submission(at, stored)) {
             self.ask(at, command, Purpose::Client(number));
             self.queue.after(PATIENCE, Happening::OperationTimeout(number));
+        } else {
+            // Its disk has no room for what is large of it.
+            self.outcome_unknown(number);
         }
         if self.scenario.has(Bug::AckBeforeCommit) {
             self.acknowledge(number, None);
         }
         number
+    }
+
+    /// A run as it is proposed: what is large of it is on the disk before.
+    fn submission(&mut self, at: usize, spec: Option<RunSpec>) -> Option<Command> {
+        let mut spec = spec?;
+        let existing = OnExisting::Continue;
+        self.store_run(at, &mut spec).then(|| Command::Submit(Submission { spec, existing }))
     }
 
     pub(crate) fn client_answered(&mut self, number: u64, reply: &Reply) {

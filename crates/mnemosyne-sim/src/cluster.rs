@@ -336,7 +336,7 @@ impl Sim {
             self.scenario.plant(&mut state);
             // Also when it dies before the snapshot is known to be durable.
             let past = &mut self.members[at].past;
-            (past.begins_anew, past.goes_on_behind_a_gap) = (true, true);
+            past.begins_anew = true;
             past.installed = index.max(past.installed);
             let Some(running) = self.running(at) else { return };
             if !running.storage.snapshot(term, &state) {

@@ -33,7 +33,7 @@ impl Sim {
         self.note("bit flipped", &[id.0, offset], || format!("{id} {path} byte {offset} bit {bit}"));
         self.members[at].life += 1;
         let disk = self.members[at].disk.clone();
-        let opened = Storage::open(&disk, &self.scenario);
+        let opened = Storage::open(&disk, &self.members[at].times, &self.scenario);
         match opened.and_then(|storage| storage.latest().map(|snapshot| (storage, snapshot))) {
             Ok((storage, snapshot)) => {
                 let checked = d1_recovered::check(&self.members[at], &storage, snapshot.as_ref());
@@ -71,7 +71,7 @@ impl Sim {
             return false;
         }
         self.note("shortened", &[id.0, length], || format!("{id} {path} from {length} on"));
-        let opened = Storage::open(&disk, &self.scenario);
+        let opened = Storage::open(&disk, &self.members[at].times, &self.scenario);
         match opened.and_then(|storage| storage.latest().map(|snapshot| (storage, snapshot))) {
             Ok((storage, snapshot)) => {
                 let checked = d1_recovered::check(&self.members[at], &storage, snapshot.as_ref());

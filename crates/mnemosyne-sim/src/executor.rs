@@ -7,7 +7,6 @@ use mnemosyne_core::inbox::{Ask, QuestionKind};
 use mnemosyne_core::time::Span;
 use mnemosyne_core::view::Order;
 use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault};
-use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::review::Judgement;
 
 use crate::agents::{Agent, Exit, Script, Trail};
@@ -21,6 +20,8 @@ use crate::workload;
 
 /// What an agent that does not listen gets before it is killed.
 pub(crate) const GRACE_MILLIS: u64 = 2_000;
+/// Time between two tries to read what there is to do.
+const READ_AGAIN: u64 = 300;
 
 impl Sim {
     /// Executes the attempt of an order, or goes on with it, or stops it.
@@ -78,7 +79,12 @@ impl Sim {
         }
         let checked = q6_attempts::check(&self.oracle, &self.members, order.item, token);
         self.check(checked);
-        let script = self.script(&order);
+        let Some(work) = self.fetch(at, &order.task) else {
+            // The disk does not say what there is to do; it is asked again, or the process ends.
+            let life = self.members[at].life;
+            return self.queue.after(READ_AGAIN, Happening::Begin(at, life, token));
+        };
+        let script = self.script(&order, &work);
         self.pids += 1;
         let pid = self.pids;
         let is_stubborn = script.is_stubborn;
@@ -103,10 +109,10 @@ impl Sim {
         }
     }
 
-    fn script(&mut self, order: &Order) -> Script {
+    fn script(&mut self, order: &Order, work: &[u8]) -> Script {
         let of_item = order.item.run.as_u64() ^ (u64::from(order.item.position) << 8);
         let mut dice = self.scenario.dice(label::AGENTS).split(of_item ^ (u64::from(order.attempt) << 40));
-        let mut script = Script::of(&self.scenario, work(order), &mut dice);
+        let mut script = Script::of(&self.scenario, work, &mut dice);
         if self.healed_at.is_some() && script.works.is_none() {
             script.works = Some(self.scenario.work_millis);
         }
@@ -147,8 +153,8 @@ impl Sim {
         let Some(agent) = self.members[at].machine.agent(token) else { return };
         let Trail::Ended(exit) = agent.trail else { return };
         let item = agent.item;
-        let result = result_of(exit, item);
-        if result == (AttemptResult::Succeeded { outputs: None }) {
+        let Some(result) = self.store_result(at, token, result_of(exit, item)) else { return };
+        if matches!(result, AttemptResult::Succeeded { .. }) {
             self.coverage.count("item succeeded");
         }
         self.report(at, item, token, result);
@@ -205,14 +211,6 @@ impl Sim {
             self.ask(at, Command::Finished { item, token, result, report: None }, Purpose::Other);
         }
         true
-    }
-}
-
-/// What an item is for.
-fn work(order: &Order) -> &[u8] {
-    match &order.task {
-        Payload::Inline(bytes) => bytes,
-        Payload::Blob(_) => &[],
     }
 }
 

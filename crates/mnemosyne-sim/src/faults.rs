@@ -270,7 +270,7 @@ impl Sim {
             }
             OpenError::Io => None,
         };
-        let storage = Storage::open(&member.disk, &self.scenario).map_err(refused)?;
+        let storage = Storage::open(&member.disk, &member.times, &self.scenario).map_err(refused)?;
         let snapshot = storage.latest().map_err(refused)?;
         let checked = d1_recovered::check(member, &storage, snapshot.as_ref());
         if let Err(violation) = checked {

@@ -1,20 +1,20 @@
 //! What the process of a node does now and then: it writes runs that have left the state into the archive, and removes
-//! what is kept no longer.
+//! what is kept no longer, with the blobs that nothing refers to.
 
 use std::collections::BTreeSet;
 
 use mnemosyne_core::needed::Needed;
 
 use crate::bug::Bug;
-use crate::check::h2_archive;
 use crate::member::Stage;
-use crate::records::Unwritten;
 use crate::sim::{Happening, Sim};
 
 /// Time between two rounds, at least and at most.
 const ROUND: (u64, u64) = (300, 1_500);
 /// Rounds between two looks at what may be forgotten.
 const FORGET_EVERY: u64 = 4;
+/// And between two sweeps of blobs.
+const SWEEP_EVERY: u64 = 2;
 
 impl Sim {
     pub(crate) fn janitor_later(&mut self, at: usize) {
@@ -34,17 +34,26 @@ impl Sim {
         if self.members[at].past.rounds.is_multiple_of(FORGET_EVERY) {
             self.forget(at);
         }
+        if self.has_blobs() && self.members[at].past.rounds.is_multiple_of(SWEEP_EVERY) {
+            self.sweep(at);
+        }
     }
 
     /// Writes what has left the state into the archive; says whether all of it is there.
-    fn write_archive(&mut self, at: usize) -> bool {
-        let member = &mut self.members[at];
-        let Some(running) = &mut member.running else { return false };
-        let written = running.storage.records.write(&mut member.past.goes_on_behind_a_gap);
-        if let Err(Unwritten::Gap(due, next)) = written {
-            self.found(h2_archive::no_gap(&self.members[at], due, next));
+    pub(crate) fn write_archive(&mut self, at: usize) -> bool {
+        let Some(running) = self.running(at) else { return false };
+        let is_written = running.storage.records.write();
+        self.check_gaps(at);
+        is_written
+    }
+
+    /// What is missing in the archive must never have been here.
+    pub(crate) fn check_gaps(&mut self, at: usize) {
+        let Some(running) = self.running(at) else { return };
+        for gap in std::mem::take(&mut running.storage.records.gaps) {
+            let checked = self.oracle.retirements.check_gap(&self.members[at], &gap);
+            self.check(checked);
         }
-        written.is_ok()
     }
 
     /// Forgets events and runs that are kept no longer, and on which nothing in the state depends.

@@ -16,6 +16,7 @@
 
 mod agents;
 mod apply;
+mod blobs;
 mod bug;
 mod careless;
 mod check;

@@ -147,6 +147,7 @@ impl Sim {
                 let checked = checked.and_then(|()| self.oracle.retirements.check(member, records, upto));
                 self.check(checked);
                 self.check_needed(at);
+                self.check_nothing_left_over(at);
             }
         }
         let operations = std::mem::take(&mut self.client.operations);

@@ -9,6 +9,7 @@ use mnemosyne_core::time::Stamp;
 use mnemosyne_persistence::storage::FaultBackend;
 
 use crate::agents::Machine;
+use crate::careless::Times;
 use crate::entry::Asked;
 use crate::scenario::Crash;
 use crate::storage::{EntryMark, Storage};
@@ -20,6 +21,7 @@ const EPOCH: u64 = 1_795_000_000_000;
 pub(crate) struct Member {
     pub(crate) id: NodeId,
     pub(crate) disk: FaultBackend,
+    pub(crate) times: Times,
     pub(crate) machine: Machine,
     /// Counts the processes that this member had.
     pub(crate) life: u64,
@@ -48,8 +50,6 @@ pub(crate) struct Past {
     pub(crate) begins_anew: bool,
     /// The first event that it can have, since it began anew.
     pub(crate) begins_at: u64,
-    /// The same for runs: those that left before are with another member.
-    pub(crate) goes_on_behind_a_gap: bool,
     /// The last entry up to which it has the state of another member.
     pub(crate) installed: u64,
     /// Runs that it keeps no longer, or not for long.
@@ -165,6 +165,7 @@ impl Member {
         Self {
             id,
             disk: FaultBackend::new(seed),
+            times: Times::default(),
             machine: Machine::default(),
             life: 0,
             running: None,

@@ -135,6 +135,10 @@ impl Sim {
         match purpose {
             Purpose::Client(number) => self.client_answered(*number, reply),
             Purpose::CatchUp => {
+                // Everything that was acknowledged is applied by now.
+                if self.write_archive(at) {
+                    self.check_blobs(at);
+                }
                 let Some(running) = self.running(at) else { return };
                 // This process holds the disk, so whoever had a session here is gone.
                 match running.state.session_of(id) {

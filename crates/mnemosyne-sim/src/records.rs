@@ -2,11 +2,12 @@
 //! ones; in which order they are used, and what of them may be forgotten, follows the rules of a node.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::id::RunId;
-use mnemosyne_core::image::{RecordTag, Retired};
+use mnemosyne_core::image::{RecordTag, Retired, RunImage};
 use mnemosyne_core::needed::Needed;
 use mnemosyne_core::time::Stamp;
 use mnemosyne_persistence::{
@@ -26,16 +27,9 @@ pub(crate) struct Records {
     pub(crate) archive: Archive,
     /// Runs that have left the state and are not in the archive yet.
     pub(crate) leaving: VecDeque<Retired>,
+    /// Records that were never there, found when later ones were written.
+    pub(crate) gaps: Vec<Range<u64>>,
     bug: Option<Bug>,
-}
-
-/// Why runs are not in the archive.
-#[derive(Debug)]
-pub(crate) enum Unwritten {
-    /// The disk refuses; what is missing stays in memory.
-    Disk,
-    /// Records of earlier runs are missing: which one was due, and which one comes.
-    Gap(u64, u64),
 }
 
 impl Records {
@@ -43,7 +37,7 @@ impl Records {
         let options = |tagger| HistoryOptions { segment_bytes_max: 8 << 10, buffer_bytes_max: 1 << 10, tagger };
         let history = History::open(Arc::clone(backend), "history", options(EVENTS))?;
         let archive = Archive::open(Arc::clone(backend), "archive", options(RUNS))?;
-        Ok(Self { history, archive, leaving: VecDeque::new(), bug: scenario.bug })
+        Ok(Self { history, archive, leaving: VecDeque::new(), gaps: Vec::new(), bug: scenario.bug })
     }
 
     /// Takes events into the history, as a node does: what is there already is left out, what the disk refuses stays in
@@ -71,36 +65,32 @@ impl Records {
         Ok(())
     }
 
-    /// Writes the runs that have left the state into the archive. `is_new` says that those before them may be with
-    /// another member.
-    pub(crate) fn write(&mut self, is_new: &mut bool) -> Result<(), Unwritten> {
+    /// Writes the runs that have left the state into the archive; behind a gap where earlier ones are missing, as a node
+    /// does. Says whether the disk has taken them.
+    pub(crate) fn write(&mut self) -> bool {
         while let Some(retired) = self.leaving.front() {
             let due = self.archive.next_seq().unwrap_or(retired.first);
             if retired.first > due {
-                if !*is_new {
-                    return Err(Unwritten::Gap(due, retired.first));
+                if self.archive.go_on_at(retired.first).is_err() {
+                    return false;
                 }
-                self.archive.go_on_at(retired.first).map_err(|_| Unwritten::Disk)?;
-                *is_new = false;
+                self.gaps.push(due..retired.first);
             }
             for (seq, record) in (retired.first..).zip(retired.image.records()) {
-                self.archive.append(seq, &record).map_err(|_| Unwritten::Disk)?;
+                if self.archive.append(seq, &record).is_err() {
+                    return false;
+                }
             }
             self.leaving.pop_front();
         }
-        Ok(())
+        true
     }
 
-    /// Makes everything durable, before a snapshot lets entries leave the log.
-    pub(crate) fn sync(&mut self, is_new: &mut bool) -> Result<(), Unwritten> {
-        if self.bug != Some(Bug::ArchiveNotSynced) {
-            self.write(is_new)?;
-            self.archive.sync().map_err(|_| Unwritten::Disk)?;
-        }
-        if self.bug == Some(Bug::HistoryNotSynced) {
-            return Ok(());
-        }
-        self.history.sync().map(drop).map_err(|_| Unwritten::Disk)
+    /// Makes everything durable, before a snapshot lets entries leave the log; says whether it is.
+    pub(crate) fn sync(&mut self) -> bool {
+        let is_archived =
+            self.bug == Some(Bug::ArchiveNotSynced) || (self.write() && self.archive.sync().is_ok());
+        is_archived && (self.bug == Some(Bug::HistoryNotSynced) || self.history.sync().is_ok())
     }
 
     /// A run of the archive or on its way into it, as records.
@@ -115,6 +105,17 @@ impl Records {
     pub(crate) fn archived(&self) -> Result<Vec<RunId>, StoreError> {
         let all = Page { after: None, limit: usize::MAX, backwards: false };
         Ok(self.archive.reader().list(&all)?.into_iter().map(RunId::from_u64).collect())
+    }
+
+    /// All retired runs that are kept.
+    pub(crate) fn images(&self) -> Result<Vec<RunImage>, StoreError> {
+        let mut images: Vec<RunImage> = self.leaving.iter().map(|retired| retired.image.clone()).collect();
+        for run in self.archived()? {
+            let records = self.archive.reader().get(run.as_u64())?;
+            // One of which a crash has left only a part is still on its way.
+            images.extend(RunImage::read(records.iter().map(Vec::as_slice)).ok());
+        }
+        Ok(images)
     }
 
     /// Removes events that are kept no longer; says how many files of them.

@@ -19,6 +19,7 @@ pub(crate) mod label {
     pub(crate) const DISKS: u64 = 5;
     pub(crate) const TIMING: u64 = 6;
     pub(crate) const CLOCKS: u64 = 7;
+    pub(crate) const OUTPUTS: u64 = 8;
 }
 
 /// How a member's process ends at a disk operation.

@@ -11,11 +11,11 @@ use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_persistence::log::Execution;
 use mnemosyne_persistence::storage::FaultBackend;
 use mnemosyne_persistence::{
-    Log, LogEntry, LogError, LogOptions, SnapshotStore, StateSlot, StorageBackend, StoreError,
+    BlobStore, Log, LogEntry, LogError, LogOptions, SnapshotStore, StateSlot, StorageBackend, StoreError,
 };
 
 use crate::bug::Bug;
-use crate::careless::Careless;
+use crate::careless::{BLOBS, Careless, Times};
 use crate::records::Records;
 use crate::scenario::Scenario;
 
@@ -67,6 +67,7 @@ pub(crate) struct Storage {
     pub(crate) log: Log,
     snapshots: SnapshotStore,
     pub(crate) records: Records,
+    pub(crate) blobs: BlobStore,
     has_failed: Arc<AtomicBool>,
     confirmed: Arc<Mutex<Vec<Confirmed>>>,
     counts_at_once: bool,
@@ -80,8 +81,9 @@ pub(crate) struct Restored {
 }
 
 impl Storage {
-    pub(crate) fn open(disk: &FaultBackend, scenario: &Scenario) -> Result<Self, OpenError> {
-        let backend: Arc<dyn StorageBackend> = Arc::new(Careless::new(disk.clone(), scenario.bug));
+    pub(crate) fn open(disk: &FaultBackend, times: &Times, scenario: &Scenario) -> Result<Self, OpenError> {
+        let backend: Arc<dyn StorageBackend> =
+            Arc::new(Careless::new(disk.clone(), times.clone(), scenario.bug));
         let has_failed = Arc::new(AtomicBool::new(false));
         let failed = Arc::clone(&has_failed);
         let options = LogOptions {
@@ -103,8 +105,9 @@ impl Storage {
         let snapshots =
             SnapshotStore::open(Arc::clone(&backend), "snapshots").map_err(|error| of_store(&error))?;
         let records = Records::open(&backend, scenario).map_err(|error| of_store(&error))?;
+        let blobs = BlobStore::open(backend, BLOBS).map_err(|error| of_store(&error))?;
         let counts_at_once = scenario.has(Bug::AckBeforeDurable);
-        Ok(Self { log, snapshots, records, has_failed, confirmed: Arc::default(), counts_at_once })
+        Ok(Self { log, snapshots, records, blobs, has_failed, confirmed: Arc::default(), counts_at_once })
     }
 
     /// The latest snapshot.

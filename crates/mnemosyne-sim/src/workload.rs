@@ -34,7 +34,7 @@ pub(crate) fn run(number: u64, key: Option<Box<str>>, dice: &mut Dice) -> RunSpe
         namespace: "sim".into(),
         key,
         digest,
-        context: Payload::empty(),
+        context: if dice.chance(20) { Payload::Inline(work(dice).into()) } else { Payload::empty() },
         policies: vec![policy(Retry::default(), Timeouts::default()), strict(dice)],
         demands: vec![Demand::default()],
         groups: groups(dice),
@@ -191,6 +191,20 @@ fn groups(dice: &mut Dice) -> Vec<Group> {
     vec![group("outer", None), group("inner", Some(0))]
 }
 
+/// What to work on: in few words, or in many, which others may use as well.
+fn work(dice: &mut Dice) -> Vec<u8> {
+    if dice.chance(70) {
+        return task::WORK.to_vec();
+    }
+    format!("{} {}", "work on this; ".repeat(usize::from(dice.small(20, 90))), dice.roll(4)).into_bytes()
+}
+
+/// What an agent has put out, as JSON text.
+pub(crate) fn output(dice: &mut Dice) -> Vec<u8> {
+    let repeats = if dice.chance(50) { 1 } else { usize::from(dice.small(30, 60)) };
+    format!("\"{}{}\"", "so it was; ".repeat(repeats), dice.roll(4)).into_bytes()
+}
+
 fn item(at: u16, dice: &mut Dice) -> ItemSpec {
     let mut needs = Vec::new();
     for before in 0..at {
@@ -203,14 +217,16 @@ fn item(at: u16, dice: &mut Dice) -> ItemSpec {
             needs.push(Need { item: u32::from(before), on: on.unwrap_or_default() });
         }
     }
+    // One key, one task.
+    let key = dice.chance(10).then(|| dice.roll(6));
     ItemSpec {
         name: format!("i{at}").into(),
         needs: needs.into(),
         policy: dice.small(LENIENT, STRICT),
         priority: u8::try_from(dice.roll(11)).unwrap_or(5),
         group: dice.chance(30).then(|| dice.small(0, 1)),
-        key: dice.chance(10).then(|| format!("key-{}", dice.roll(6)).into()),
-        task: Payload::Inline(task::WORK.into()),
+        key: key.map(|key| format!("key-{key}").into()),
+        task: Payload::Inline(key.map_or_else(|| work(dice), |key| work(&mut Dice::new(key))).into()),
         review: dice.chance(15).then(|| dice.small(0, 1)),
         ..ItemSpec::default()
     }

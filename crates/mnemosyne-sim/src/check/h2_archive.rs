@@ -3,6 +3,7 @@
 //! Source: ARCHITECTURE.md, "How a node comes back"; docs/decisions on what is kept of runs that were retired.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use mnemosyne_core::hash::StateHash;
 use mnemosyne_core::id::RunId;
@@ -20,6 +21,8 @@ const NAME: &str = "H2 (who has left is in the archive)";
 struct Left {
     /// The entry with which it left.
     index: u64,
+    /// Number of its first record.
+    first: u64,
     records: u64,
     hash: StateHash,
 }
@@ -31,7 +34,7 @@ pub(crate) struct Retirements(BTreeMap<RunId, Left>);
 impl Retirements {
     /// Runs leave the state: as their items have ended, and once.
     pub(crate) fn learn(&mut self, index: u64, retired: &[Retired], ends: &Ends) -> Result<(), Violation> {
-        for Retired { image, .. } in retired {
+        for Retired { first, image } in retired {
             let run = image.run();
             let state = image.clone().into_state();
             for position in 0..image.len() {
@@ -43,7 +46,7 @@ impl Retirements {
                 }
             }
             let records: Vec<Vec<u8>> = image.records().collect();
-            let left = Left { index, records: records.len() as u64, hash: hash_of(&records) };
+            let left = Left { index, first: *first, records: records.len() as u64, hash: hash_of(&records) };
             if self.0.insert(run, left).is_some() {
                 return Err(Violation::new(NAME, format!("{run} leaves the state a second time")));
             }
@@ -72,17 +75,22 @@ impl Retirements {
         Ok(())
     }
 
+    /// Records that a member lacks must be of runs that left the state before it got that of another member.
+    pub(crate) fn check_gap(&self, member: &Member, gap: &Range<u64>) -> Result<(), Violation> {
+        let is_missing = |left: &&Left| gap.contains(&left.first) && left.index > member.past.installed;
+        match self.0.values().find(is_missing) {
+            None => Ok(()),
+            Some(left) => {
+                let what = format!("{}: record {} is neither there nor in the log", member.id, left.first);
+                Err(Violation::new(NAME, what))
+            }
+        }
+    }
+
     /// Whether a run left the state where this member has to know of it.
     pub(crate) fn is_kept(&self, member: &Member, run: RunId) -> bool {
         self.0.get(&run).is_some_and(|left| left.index > member.past.installed)
     }
-}
-
-/// Whether runs could be written behind those that were there.
-pub(crate) fn no_gap(member: &Member, due: u64, next: u64) -> Violation {
-    let what =
-        format!("{}: record {next} comes, and {due} is neither in the archive nor in the log", member.id);
-    Violation::new(NAME, what)
 }
 
 fn hash_of(records: &[Vec<u8>]) -> StateHash {

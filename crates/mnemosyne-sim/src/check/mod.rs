@@ -16,6 +16,7 @@ use mnemosyne_core::reply::Reply;
 
 use crate::storage::EntryMark;
 
+pub(crate) mod b1_blobs;
 pub(crate) mod c2_committed;
 pub(crate) mod c5_quorum;
 pub(crate) mod c8_hash;
@@ -76,6 +77,7 @@ pub(crate) struct Oracle {
     pub(crate) executed: q8_executed::Executed,
     pub(crate) events: h1_history::Events,
     pub(crate) retirements: h2_archive::Retirements,
+    pub(crate) tasks: b1_blobs::Tasks,
     pub(crate) beginnings: h3_needed::Beginnings,
     known: known::Known,
     ends: q3_one_end::Ends,
@@ -121,6 +123,7 @@ impl Oracle {
                 self.keys.accepted(submission, *run)?;
                 if !existing {
                     self.known.accepted(submission, *run);
+                    self.tasks.accepted(submission, *run);
                 }
             }
             self.fencing.reported(command, reply)?;
