@@ -10,6 +10,8 @@ compile_error!("planted mistakes are for tests: the feature `planted` is not for
 pub enum Planted {
     /// A report is taken with any token, as long as its item has an attempt.
     StaleTokenAccepted,
+    /// A report is taken with the token of an attempt whose node was taken for gone.
+    LostTokenAccepted,
     /// The first dependency that is met releases its dependents.
     DependencyNotChecked,
     /// Only so many items are remembered as completed; later ones release nobody.

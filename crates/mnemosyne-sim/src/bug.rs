@@ -23,6 +23,10 @@ pub enum Bug {
     SweepWithoutGrace,
     /// Blobs that only retired runs refer to are swept.
     SweepIgnoresArchive,
+    /// A node begins what it was granted however long nobody has heard of it.
+    BegunLate,
+    /// A node that joins anew does not stop what it holds no longer.
+    LeftoverKept,
     /// What is kept no longer is removed whether or not something depends on it.
     NeededForgotten,
     /// After a restart a node starts what it holds, without looking whether it runs.
@@ -56,6 +60,8 @@ impl Bug {
         Self::HistoryNotSynced,
         Self::ArchiveNotSynced,
         Self::NeededForgotten,
+        Self::BegunLate,
+        Self::LeftoverKept,
         Self::BlobNameNotSynced,
         Self::SweepWithoutGrace,
         Self::SweepIgnoresArchive,
@@ -70,6 +76,8 @@ impl Bug {
         Self::HighWaterMarkIgnored,
         #[cfg(feature = "planted")]
         Self::Core(Planted::StaleTokenAccepted),
+        #[cfg(feature = "planted")]
+        Self::Core(Planted::LostTokenAccepted),
         #[cfg(feature = "planted")]
         Self::Core(Planted::DependencyNotChecked),
         #[cfg(feature = "planted")]

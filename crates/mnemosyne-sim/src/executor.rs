@@ -11,7 +11,7 @@ use mnemosyne_core::work::review::Judgement;
 
 use crate::agents::{Agent, Exit, Script, Trail};
 use crate::bug::Bug;
-use crate::check::q6_attempts;
+use crate::check::{p1_lease, q6_attempts};
 use crate::dice::Dice;
 use crate::member::{Purpose, Stage};
 use crate::scenario::label;
@@ -77,8 +77,14 @@ impl Sim {
         if order.stopping && !is_alive {
             return self.report(at, order.item, token, AttemptResult::Stopped);
         }
+        if !self.may_begin(at) {
+            // Others may be at it; when the node is heard of again it looks whether it still holds it.
+            self.coverage.count("begin held back");
+            let life = self.members[at].life;
+            return self.queue.after(READ_AGAIN, Happening::Begin(at, life, token));
+        }
         let checked = q6_attempts::check(&self.oracle, &self.members, order.item, token);
-        self.check(checked);
+        self.check(checked.and_then(|()| p1_lease::check(&self.members[at], &self.scenario, self.queue.now())));
         let Some(work) = self.fetch(at, &order.task) else {
             // The disk does not say what there is to do; it is asked again, or the process ends.
             let life = self.members[at].life;

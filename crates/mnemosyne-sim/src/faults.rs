@@ -103,6 +103,11 @@ impl Sim {
                 self.kill(at, "killed");
                 Some("process killed")
             }
+            Action::StayAway { millis } => {
+                self.members[at].away_until = now + millis;
+                self.kill(at, "killed for a while");
+                Some("process stays away")
+            }
             Action::GracefulRestart => self.say_goodbye(at).then_some("ended in order"),
             Action::CrashAt { operations, crash } => {
                 let disk = &self.members[at].disk;
@@ -233,6 +238,10 @@ impl Sim {
 
     /// A process starts and reads its disk.
     pub(crate) fn boot(&mut self, at: usize) {
+        let away_until = self.members[at].away_until;
+        if away_until > self.queue.now() {
+            return self.queue.at(away_until, Happening::Boot(at));
+        }
         if self.members[at].running.is_some() {
             return;
         }
@@ -303,6 +312,7 @@ impl Sim {
             leads: None,
             leader: None,
             stage: Stage::Reading,
+            heard_at: now,
             held: BTreeSet::new(),
             inbox: Vec::new(),
             asked: 0,

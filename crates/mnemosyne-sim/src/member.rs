@@ -32,6 +32,8 @@ pub(crate) struct Member {
     pub(crate) paused_until: u64,
     pub(crate) slow_until: u64,
     pub(crate) full_until: u64,
+    /// Until then nobody starts its process.
+    pub(crate) away_until: u64,
     /// What the planned crash at a disk operation is to be.
     pub(crate) crash: Crash,
     /// What its log has confirmed and must hold after any crash.
@@ -73,6 +75,8 @@ pub(crate) struct Running {
     pub(crate) leads: Option<Lead>,
     pub(crate) leader: Option<NodeId>,
     pub(crate) stage: Stage,
+    /// The moment of its last sign of life that a quorum has taken notice of.
+    pub(crate) heard_at: u64,
     /// Attempts in the hands of this process.
     pub(crate) held: BTreeSet<FencingToken>,
     /// Commands that wait to be proposed.
@@ -114,13 +118,14 @@ pub(crate) enum Purpose {
     CatchUp,
     Abandon,
     Configure,
-    StartSession,
+    /// With the moment in which it was asked for.
+    StartSession(u64),
     EndSession,
     Tick,
     /// A report on an attempt.
     Report(FencingToken),
-    /// A sign of life.
-    Beat,
+    /// A sign of life, with the moment in which it was given.
+    Beat(u64),
     /// A report that must be refused.
     Fenced,
     /// Nobody waits for it.
@@ -174,6 +179,7 @@ impl Member {
             paused_until: 0,
             slow_until: 0,
             full_until: 0,
+            away_until: 0,
             crash: Crash::Process,
             confirmed: BTreeMap::new(),
             confirmed_vote: 0,

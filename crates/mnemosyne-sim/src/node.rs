@@ -2,6 +2,7 @@
 //! proposes what it is asked for, and ticks.
 
 use mnemosyne_core::command::Command;
+use mnemosyne_core::id::SessionId;
 use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::reply::Reply;
 use mnemosyne_core::session::{Opening, SessionProcess};
@@ -10,7 +11,8 @@ use mnemosyne_core::time::Span;
 use mnemosyne_core::view::Order;
 
 use crate::agents::Exit;
-use crate::check::t2_clock;
+use crate::bug::Bug;
+use crate::check::{s2_joined, t2_clock};
 use crate::cluster::Message;
 use crate::entry::{Asked, Entry, Origin};
 use crate::member::{Purpose, Stage};
@@ -20,9 +22,9 @@ use crate::sim::{Happening, Sim};
 const REPEAT_AFTER: u64 = 3_000;
 /// Time between two looks for a leader to forward commands to.
 const LOOK_FOR_LEADER: u64 = 50;
-/// Time between two signs of life, and after how much silence a node is taken for gone: longer than any fault lasts.
-const BEAT_EVERY: u64 = 4_000;
-const ORPHAN_AFTER: u64 = 45_000;
+/// Time between two signs of life, where members wait for each other's and where not.
+pub(crate) const BEAT_SOON: u64 = 1_000;
+const BEAT_LATE: u64 = 4_000;
 /// Entries between two state hashes in the log.
 const HASH_EVERY: u64 = 16;
 /// What a disk that is slow adds to each write, at most.
@@ -39,7 +41,7 @@ impl Sim {
         let kept = can_get_lost.then(|| command.clone());
         running.inbox.push(Asked { origin: Origin { node, life, number }, command });
         let repeats = can_get_lost
-            && !matches!(purpose, Purpose::Client(_) | Purpose::Fenced | Purpose::Beat | Purpose::Other);
+            && !matches!(purpose, Purpose::Client(_) | Purpose::Fenced | Purpose::Beat(_) | Purpose::Other);
         running.pending.insert(number, (purpose, kept));
         if repeats {
             self.queue.after(REPEAT_AFTER, Happening::Repeat(at, life, number));
@@ -152,14 +154,9 @@ impl Sim {
             }
             Purpose::Abandon => self.configure(at),
             Purpose::Configure => self.join(at),
-            Purpose::StartSession => {
-                let Some(running) = self.running(at) else { return };
+            Purpose::StartSession(asked_at) => {
                 if let Reply::Session { session, .. } = reply {
-                    running.stage = Stage::Working(*session);
-                    let life = self.members[at].life;
-                    self.queue.after(BEAT_EVERY, Happening::Beat(at, life));
-                    self.janitor_later(at);
-                    self.coverage.count("session started");
+                    self.session_started(at, *session, *asked_at);
                 }
             }
             Purpose::EndSession => self.leave(at),
@@ -169,6 +166,9 @@ impl Sim {
                 self.wake_later(at);
             }
             Purpose::Report(token) => {
+                if matches!(reply, Reply::Refused(_)) && self.oracle.fencing.is_lost(*token) {
+                    self.coverage.count("late result refused");
+                }
                 let Some(running) = self.running(at) else { return };
                 running.held.remove(token);
             }
@@ -178,17 +178,8 @@ impl Sim {
                 }
                 self.coverage.count("report fenced");
             }
-            // One that was said while the session was being closed.
-            Purpose::Beat if matches!(reply, Reply::Refused(_)) => {
-                let is_working = self.running(at).is_some_and(|one| matches!(one.stage, Stage::Working(_)));
-                if is_working {
-                    self.fail(
-                        "S1 (who lives is not taken for gone)",
-                        format!("a sign of life of {id}: {reply:?}"),
-                    );
-                }
-            }
-            Purpose::Beat | Purpose::Other => {}
+            Purpose::Beat(asked_at) => self.heard(at, *asked_at, reply),
+            Purpose::Other => {}
         }
     }
 
@@ -216,14 +207,17 @@ impl Sim {
             host: format!("host-{}", id.0).into(),
             version: "0".into(),
         };
-        // With several members another one's clock may be a day ahead, which nobody may take for a day of silence.
-        let orphan_after = (self.members.len() == 1).then(|| Span::from_millis(ORPHAN_AFTER));
+        let orphan_after = self.scenario.orphan_millis.map(Span::from_millis);
         let opening = Box::new(Opening { process, orphan_after, auto_resume: self.scenario.auto_resume });
-        self.ask(at, Command::OpenSession { node: id, facts, opening }, Purpose::StartSession);
+        let purpose = Purpose::StartSession(self.queue.now());
+        self.ask(at, Command::OpenSession { node: id, facts, opening }, purpose);
     }
 
     /// Ends agents of attempts that the node does not hold any more, before it is granted new ones.
     fn clean_up(&mut self, at: usize, orders: &[Order]) {
+        if self.scenario.has(Bug::LeftoverKept) {
+            return;
+        }
         let machine = &mut self.members[at].machine;
         let left = machine.alive().filter(|(token, _)| orders.iter().all(|order| order.token != *token));
         let left: Vec<_> = left.map(|(token, agent)| (token, agent.pid)).collect();
@@ -233,14 +227,65 @@ impl Sim {
         }
     }
 
+    fn session_started(&mut self, at: usize, session: SessionId, asked_at: u64) {
+        let Some(running) = self.running(at) else { return };
+        running.stage = Stage::Working(session);
+        running.heard_at = asked_at.max(running.heard_at);
+        let checked = s2_joined::check(&self.members[at]);
+        self.check(checked);
+        self.beat_later(at);
+        self.janitor_later(at);
+        self.coverage.count("session started");
+    }
+
+    fn beat_later(&mut self, at: usize) {
+        let every = if self.scenario.takes_others_for_gone() { BEAT_SOON } else { BEAT_LATE };
+        let life = self.members[at].life;
+        self.queue.after(every, Happening::Beat(at, life));
+    }
+
     /// The process gives a sign of life.
     pub(crate) fn beat(&mut self, at: usize) {
-        let (node, life) = (self.members[at].id, self.members[at].life);
+        let (node, now) = (self.members[at].id, self.queue.now());
         let Some(Stage::Working(session)) = self.running(at).map(|running| running.stage) else { return };
-        self.queue.after(BEAT_EVERY, Happening::Beat(at, life));
-        // At the very end nothing is to happen any more, so that all members can be compared.
-        if self.idle_since.is_none() {
-            self.ask(at, Command::Heartbeat { node, session }, Purpose::Beat);
+        self.beat_later(at);
+        // Where nobody waits for them, none are given while it is looked whether anything happens for nothing.
+        let is_wanted = self.idle_since.is_none() || self.scenario.takes_others_for_gone();
+        if is_wanted && !self.is_silent {
+            self.ask(at, Command::Heartbeat { node, session }, Purpose::Beat(now));
+        }
+    }
+
+    /// A sign of life was answered. Who was taken for gone looks what runs here, and starts another session.
+    fn heard(&mut self, at: usize, asked_at: u64, reply: &Reply) {
+        let id = self.members[at].id;
+        let may_be_gone = self.scenario.takes_others_for_gone();
+        let Some(running) = self.running(at) else { return };
+        let Stage::Working(session) = running.stage else { return };
+        match reply {
+            Reply::Refused(_) if running.state.session_of(id) == Some(session) => {}
+            Reply::Refused(_) if may_be_gone => {
+                self.coverage.count("session started again");
+                self.join(at);
+            }
+            Reply::Refused(_) => {
+                let what = format!("a sign of life of {id}: {reply:?}");
+                self.fail("S1 (who lives is not taken for gone)", what);
+            }
+            _ => running.heard_at = asked_at.max(running.heard_at),
+        }
+    }
+
+    /// Whether a node may begin what it was granted: not when it has heard of nobody for so long that others may be at it.
+    /// Its clock may be twice as slow as theirs.
+    pub(crate) fn may_begin(&self, at: usize) -> bool {
+        let Some(running) = &self.members[at].running else { return false };
+        match self.scenario.orphan_millis.filter(|_| self.scenario.takes_others_for_gone()) {
+            Some(millis) if !self.scenario.has(Bug::BegunLate) => {
+                let since = |moment| running.clock.now(moment).as_millis();
+                since(self.queue.now()).saturating_sub(since(running.heard_at)) < millis / 2
+            }
+            _ => true,
         }
     }
 

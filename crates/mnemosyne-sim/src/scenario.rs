@@ -83,6 +83,10 @@ pub(crate) enum Action {
         millis: u64,
     },
     ChangeLeader,
+    /// The process ends, and nobody starts another one for so long.
+    StayAway {
+        millis: u64,
+    },
     /// The leader is cut off from another member, which is elected by the rest; one that votes may die of it.
     Bridge {
         millis: u64,
@@ -137,6 +141,8 @@ pub struct Scenario {
     pub(crate) work_millis: u64,
     /// What was interrupted by a process that went without a word starts again by itself.
     pub(crate) auto_resume: bool,
+    /// After how much silence a node is taken for gone, in milliseconds.
+    pub(crate) orphan_millis: Option<u64>,
     /// All agents do what they are to do, and there is one run.
     pub(crate) is_plain: bool,
     pub(crate) steps: Vec<Step>,
@@ -167,6 +173,7 @@ impl Scenario {
             stubborn_percent: dice.range(0, 50),
             work_millis: dice.range(50, 3_000),
             auto_resume: dice.chance(75),
+            orphan_millis: orphan_millis(members, &mut dice),
             is_plain: false,
             steps: Vec::new(),
             bug: None,
@@ -225,6 +232,11 @@ impl Scenario {
         }
         // Without the feature there is nothing to plant.
         let _ = state;
+    }
+
+    /// Whether members are away for longer than others wait for them.
+    pub(crate) fn takes_others_for_gone(&self) -> bool {
+        self.members > 1 && self.orphan_millis.is_some()
     }
 
     pub(crate) fn quorum(&self) -> usize {
@@ -302,7 +314,7 @@ fn steps(dice: &mut Dice, scenario: &Scenario) -> Vec<Step> {
         let at = dice.range(3_000, last);
         add(dice, at, Action::Decide);
     }
-    let kinds: Vec<u64> = (0..19).filter(|_| dice.chance(50)).collect();
+    let kinds: Vec<u64> = (0..20).filter(|_| dice.chance(50)).collect();
     for _ in 0..dice.range(4, 20) {
         let kind = dice.pick(&kinds).unwrap_or(0);
         let action = fault(dice, kind, scenario);
@@ -311,6 +323,18 @@ fn steps(dice: &mut Dice, scenario: &Scenario) -> Vec<Step> {
     }
     steps.sort_by_key(|step| step.at);
     steps
+}
+
+/// The longest time for which a member is away.
+const AWAY_MAX: u64 = 15_000;
+
+/// Alone, longer than any fault lasts: another process on the same disk knows at once that the one before it is gone.
+/// Of several, some have no such time; the others have one that faults exceed.
+fn orphan_millis(members: u64, dice: &mut Dice) -> Option<u64> {
+    match members {
+        1 => Some(45_000),
+        _ => dice.chance(60).then(|| dice.range(6_000, 10_000)),
+    }
 }
 
 /// What a power cut may leave.
@@ -322,6 +346,8 @@ fn loss(dice: &mut Dice) -> Loss {
 
 fn fault(dice: &mut Dice, kind: u64, scenario: &Scenario) -> Action {
     let alone = scenario.members == 1;
+    // Long enough in some that others take a member for gone.
+    let longest = |millis| if scenario.takes_others_for_gone() { AWAY_MAX } else { millis };
     match kind {
         1 | 2 => {
             let crash = if dice.chance(50) { Crash::Process } else { Crash::Power(loss(dice)) };
@@ -337,14 +363,15 @@ fn fault(dice: &mut Dice, kind: u64, scenario: &Scenario) -> Action {
         // Behind the high-water mark a flipped bit cannot be told from a torn write.
         7 if scenario.frames_per_mark == 1 => Action::FlipBit,
         18 if scenario.frames_per_mark == 1 => Action::TruncateLog,
-        8 => Action::PauseProcess { millis: dice.range(100, 4_000) },
+        8 => Action::PauseProcess { millis: dice.range(100, longest(4_000)) },
         9 => {
             let far = [1_000, 60_000, 3_600_000, 86_400_000];
             let millis = dice.pick(&far).unwrap_or(1_000);
             Action::JumpClock { millis: if dice.chance(50) { millis } else { -millis } }
         }
-        10 if !alone => Action::Isolate { millis: dice.range(300, 5_000) },
+        10 if !alone => Action::Isolate { millis: dice.range(300, longest(5_000)) },
         11 if !alone => Action::ChangeLeader,
+        19 if scenario.takes_others_for_gone() => Action::StayAway { millis: dice.range(2_000, longest(0)) },
         16 | 17 if !alone => Action::Bridge { millis: dice.range(300, 3_000), kills: dice.chance(50) },
         12 => Action::ForgedToken,
         13 => Action::StaleToken,

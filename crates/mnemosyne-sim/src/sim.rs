@@ -81,6 +81,8 @@ pub(crate) struct Sim {
     /// When the faults ended.
     pub(crate) healed_at: Option<u64>,
     pub(crate) idle_since: Option<(u64, u64)>,
+    /// At the very end not even signs of life are given, so that all members can be compared.
+    pub(crate) is_silent: bool,
     pub(crate) is_over: bool,
 }
 
@@ -155,6 +157,7 @@ impl Sim {
             cut_links: Vec::new(),
             healed_at: None,
             idle_since: None,
+            is_silent: false,
             is_over: false,
             scenario,
         };

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::ItemId;
 use crate::id::QuestionId;
+use crate::id::{FencingToken, ItemId};
 use crate::time::Stamp;
-use crate::work::attempt::{Attempt, Cause, StopCause};
+use crate::work::attempt::{Attempt, Cause, Outcome, StopCause};
 use crate::work::payload::Payload;
 use crate::work::review::{Judgement, ReviewRecord};
 use crate::work::spec::{ItemSpec, Need, RunSpec};
@@ -175,6 +175,12 @@ impl Item {
     /// The attempt that is granted now, if one is.
     pub(crate) fn granted(&self) -> Option<&Attempt> {
         self.state.is_granted().then(|| self.attempts.last().expect("a grant is recorded as an attempt"))
+    }
+
+    /// Whether an attempt ended because others took its node for gone.
+    pub(crate) fn lost_with_its_node(&self, token: FencingToken) -> bool {
+        let lost = Some(Outcome::Requeued(Cause::NodeLost));
+        self.attempts.iter().any(|attempt| attempt.token == token && attempt.outcome == lost)
     }
 
     /// The same for writing.

@@ -27,6 +27,7 @@ pub(crate) mod h2_archive;
 pub(crate) mod h3_needed;
 pub(crate) mod known;
 pub(crate) mod o1_order;
+pub(crate) mod p1_lease;
 pub(crate) mod q1_submissions;
 pub(crate) mod q2_keys;
 pub(crate) mod q3_one_end;
@@ -36,6 +37,7 @@ pub(crate) mod q6_attempts;
 pub(crate) mod q7_completion;
 pub(crate) mod q8_executed;
 pub(crate) mod q9_attempts;
+pub(crate) mod s2_joined;
 pub(crate) mod t2_clock;
 pub(crate) mod w1_approval;
 pub(crate) mod w2_rework;
@@ -131,6 +133,7 @@ impl Oracle {
         for record in &output.events {
             *self.counts.entry(record.event.name()).or_default() += 1;
             self.submissions.event(&record.event);
+            self.keys.event(&record.event);
             self.fencing.event(&record.event)?;
             self.completions.event(&record.event)?;
             self.executed.event(&record.event)?;

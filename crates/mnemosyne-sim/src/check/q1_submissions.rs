@@ -15,7 +15,8 @@ pub(crate) const NAME: &str = "Q1 (what was acknowledged exists)";
 /// Which runs were accepted, by the name that their client gave them.
 #[derive(Default)]
 pub(crate) struct Submissions {
-    by_name: BTreeMap<Box<str>, RunId>,
+    /// More than one where the first had left the state when a client tried again.
+    by_name: BTreeMap<Box<str>, BTreeSet<RunId>>,
     retired: BTreeSet<RunId>,
     items: u64,
 }
@@ -23,7 +24,7 @@ pub(crate) struct Submissions {
 impl Submissions {
     pub(crate) fn accepted(&mut self, submission: &Submission, run: RunId, items: u32, existing: bool) {
         if !existing {
-            self.by_name.insert(submission.spec.name.clone(), run);
+            self.by_name.entry(submission.spec.name.clone()).or_default().insert(run);
             self.items += u64::from(items);
         }
     }
@@ -49,8 +50,8 @@ impl Submissions {
 
     /// A client was told that its submission is this run.
     pub(crate) fn acknowledged(&self, name: &str, run: Option<RunId>) -> Result<(), Violation> {
-        let found = self.by_name.get(name).copied();
-        if found.is_some() && (run.is_none() || found == run) {
+        let found = self.by_name.get(name);
+        if found.is_some_and(|found| run.is_none_or(|run| found.contains(&run))) {
             return Ok(());
         }
         Err(Violation::new(NAME, format!("{name} was acknowledged as {run:?}, and is {found:?}")))
@@ -60,7 +61,7 @@ impl Submissions {
     pub(crate) fn refused(&self, name: &str) -> Result<(), Violation> {
         match self.by_name.get(name) {
             None => Ok(()),
-            Some(run) => Err(Violation::new(NAME, format!("{name} was refused, and is {run}"))),
+            Some(runs) => Err(Violation::new(NAME, format!("{name} was refused, and is {runs:?}"))),
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Q2: one idempotency key, one run, however often it is submitted.
+//! Q2: one idempotency key, one run, however often it is submitted, as long as the run is in the state.
 //! Source: docs/guide/concepts.md, "idempotency key".
 
 use std::collections::BTreeMap;
 
 use mnemosyne_core::command::Submission;
+use mnemosyne_core::event::Event;
 use mnemosyne_core::id::RunId;
 
 use super::Violation;
@@ -22,6 +23,12 @@ impl Keys {
                 Err(Violation::new(NAME, format!("{key:?} stands for {known} and for {run}")))
             }
             _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn event(&mut self, event: &Event) {
+        if let Event::RunRetired { run } = event {
+            self.0.retain(|_, known| known != run);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! and only a report with that one changes anything.
 //! Source: fencing tokens as in "How to do distributed locking" (Kleppmann, 2016); law 5 of ARCHITECTURE.md.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mnemosyne_core::command::Command;
 use mnemosyne_core::event::Event;
@@ -18,6 +18,8 @@ const NAME: &str = "Q5/Q6 (one valid token per item, and it grows)";
 pub(crate) struct Fencing {
     granted: BTreeMap<ItemId, FencingToken>,
     largest: BTreeMap<ItemId, FencingToken>,
+    /// Tokens of attempts whose node others took for gone.
+    lost: BTreeSet<FencingToken>,
     /// Tokens whose attempt has ended.
     pub(crate) ended: Vec<(ItemId, FencingToken)>,
 }
@@ -46,6 +48,7 @@ impl Fencing {
         {
             // Nobody has reported on it: its node was silent for too long.
             self.granted.remove(item);
+            self.lost.insert(*token);
             self.ended.push((*item, *token));
         }
         let Event::WorkItemAssigned { item, token, .. } = event else { return Ok(()) };
@@ -56,6 +59,11 @@ impl Fencing {
             return Err(Violation::new(NAME, what));
         }
         Ok(())
+    }
+
+    /// Whether the node of an attempt was taken for gone.
+    pub(crate) fn is_lost(&self, token: FencingToken) -> bool {
+        self.lost.contains(&token)
     }
 
     pub(crate) fn valid(&self, item: ItemId) -> Option<FencingToken> {
