@@ -9,7 +9,8 @@ use crate::bug::Bug;
 use crate::member::Stage;
 use crate::sim::{Happening, Sim};
 
-/// Time between two rounds, at least and at most.
+/// Length of a usual run, and time between two rounds in such a one, at least and at most.
+const RUN_MILLIS: u64 = 60_000;
 const ROUND: (u64, u64) = (300, 1_500);
 /// Rounds between two looks at what may be forgotten.
 const FORGET_EVERY: u64 = 4;
@@ -18,7 +19,9 @@ const SWEEP_EVERY: u64 = 2;
 
 impl Sim {
     pub(crate) fn janitor_later(&mut self, at: usize) {
-        let wait = self.timing.range(ROUND.0, ROUND.1);
+        // Not more often in a run that lasts longer.
+        let times = (self.scenario.safety_millis / RUN_MILLIS).max(1);
+        let wait = self.timing.range(ROUND.0 * times, ROUND.1 * times);
         let life = self.members[at].life;
         self.queue.after(wait, Happening::Janitor(at, life));
     }

@@ -148,8 +148,13 @@ impl Clock {
     }
 
     pub(crate) fn now(&self, now: u64) -> Stamp {
-        let passed = now.saturating_sub(self.started_at) * self.drift / 1_000;
+        let passed = self.passed(now.saturating_sub(self.started_at));
         Stamp::from_millis(self.wall_at_start.as_millis() + passed)
+    }
+
+    /// How much has passed on this clock.
+    pub(crate) fn passed(&self, millis: u64) -> u64 {
+        millis * self.drift / 1_000
     }
 
     /// How long it takes until so much has passed on this clock.

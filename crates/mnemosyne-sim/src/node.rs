@@ -282,8 +282,7 @@ impl Sim {
         let Some(running) = &self.members[at].running else { return false };
         match self.scenario.orphan_millis.filter(|_| self.scenario.takes_others_for_gone()) {
             Some(millis) if !self.scenario.has(Bug::BegunLate) => {
-                let since = |moment| running.clock.now(moment).as_millis();
-                since(self.queue.now()).saturating_sub(since(running.heard_at)) < millis / 2
+                running.clock.passed(self.queue.now() - running.heard_at) < millis / 2
             }
             _ => true,
         }
