@@ -14,8 +14,10 @@ mod look;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use mnemosyne_agents::pool::{Happened, Pools, Ticket};
 use mnemosyne_core::agent::PoolView;
@@ -29,6 +31,9 @@ use self::done::Done;
 use self::held::Held;
 use crate::proposer::Proposer;
 use crate::runner::{Runner, StopKind};
+
+/// After so long what cannot be ended at once is left to the next node.
+const STOP_NOW_MAX: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 20 });
 
 /// What the executor is told.
 #[derive(Debug)]
@@ -188,9 +193,18 @@ impl Executor {
                 self.begin(token, true).await;
             }
         }
+        // What cannot even be looked at, as on a full disk, must not keep the node from ending.
+        let mut patience = pin!(tokio::time::sleep(STOP_NOW_MAX));
+        let mut is_patient = kind == StopKind::Now;
         while !self.held.is_empty() {
-            let happened = self.pools.next().await;
-            self.take(happened).await;
+            tokio::select! {
+                happened = self.pools.next() => self.take(happened).await,
+                () = &mut patience, if is_patient => {
+                    is_patient = false;
+                    tracing::warn!("{} attempts cannot be ended now; the next node sees to them", self.held.len());
+                    self.held.values_mut().for_each(Held::leave);
+                }
+            }
         }
         self.pools.close().await;
         self.around.left_alone.load(Ordering::Relaxed)

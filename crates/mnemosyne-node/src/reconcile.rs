@@ -49,7 +49,7 @@ pub(crate) struct Reconciler {
     pub(crate) cleaning: Arc<Notify>,
     /// Attempts of this node that were in nobody's hands at the last look; none before the first one.
     pub(crate) missed: tokio::sync::Mutex<Option<BTreeSet<FencingToken>>>,
-    /// Folders whose attempts are being stopped, and those that were told of.
+    /// Folders whose attempts are being stopped, and those without an attempt that were told of.
     pub(crate) seen_to: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
@@ -81,8 +81,8 @@ impl Reconciler {
         let (taken_up, still_missed) = self.take_up(orders, &in_hand, missed.as_ref());
         *missed = Some(still_missed);
         let mut done = Reconciled { held, taken_up, ..Reconciled::default() };
-        self.ask_about_strays(&found, known).await;
-        for (standing, Found { folder, .. }) in found {
+        self.ask_about_strays(&found, &known).await;
+        for (standing, Found { folder, attempt }) in found {
             let name = folder.display().to_string();
             match standing {
                 Standing::Held => {}
@@ -93,7 +93,8 @@ impl Reconciler {
                     self.stop(folder);
                 }
                 Standing::Unknown => {
-                    if self.is_new(&folder) {
+                    // Of an attempt a human is asked once; what has no name like one is only told of.
+                    if attempt.map_or_else(|| self.is_new(&folder), |attempt| !known.contains(&attempt)) {
                         tracing::warn!(
                             "something of {name} runs, which this log has never granted; it is left alone"
                         );
@@ -137,7 +138,7 @@ impl Reconciler {
 
     /// Tells the log of all that runs and that it has never granted, when it knows of others. One that a human wants to
     /// end is told of until it is gone.
-    async fn ask_about_strays(&self, found: &[(Standing, Found)], known: BTreeSet<(ItemId, FencingToken)>) {
+    async fn ask_about_strays(&self, found: &[(Standing, Found)], known: &BTreeSet<(ItemId, FencingToken)>) {
         // Whoever only takes requests may be gone before it is.
         if self.part == Part::Requests {
             return;
@@ -146,7 +147,7 @@ impl Reconciler {
             one.attempt.filter(|attempt| *standing == Standing::Unknown || known.contains(attempt))
         };
         let strays: BTreeSet<_> = found.iter().filter_map(is_stray).collect();
-        if strays != known {
+        if strays != *known {
             let strays = strays.into_iter().collect();
             // Unanswered only when the node ends; the next one finds the same.
             let _ = self.proposer.request(Command::StraysFound { node: self.node, strays }).await;

@@ -208,9 +208,9 @@ impl Session {
     }
 
     /// Whether it was at an attempt of a node that was granted in that session, unless it had ended before. What outlives
-    /// a session is taken over by the next one.
+    /// a session is taken over by the next one. What was granted elsewhere is of no session here.
     fn was_at(&self, node: NodeId, granted_in: SessionId) -> bool {
-        self.node == node && granted_in <= self.id
+        self.node == node && granted_in != SessionId::default() && granted_in <= self.id
     }
 
     /// When it is taken for gone, unless it gives a sign of life before.

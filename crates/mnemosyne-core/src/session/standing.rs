@@ -23,9 +23,19 @@ impl Orchestration {
             return Standing::Held;
         }
         match self.is_stray_to_end(node, (item, token)) {
-            Some(false) => Standing::Unknown,
-            None if token > self.facts.last_token => Standing::Unknown,
-            Some(true) | None => Standing::Over,
+            Some(true) => Standing::Over,
+            None if self.was_granted(item, token) => Standing::Over,
+            Some(false) | None => Standing::Unknown,
+        }
+    }
+
+    /// Whether this log has ever granted it. Of a run that has left the state only the numbers tell: later ones are of a
+    /// past that this log does not know.
+    fn was_granted(&self, item: ItemId, token: FencingToken) -> bool {
+        match self.find_item(item) {
+            Ok(at) => self.item(at).attempts.iter().any(|attempt| attempt.token == token),
+            Err(_) if self.knows_run(item.run) => false,
+            Err(_) => token <= self.facts.last_token && Some(item.run) <= self.facts.last_run,
         }
     }
 }

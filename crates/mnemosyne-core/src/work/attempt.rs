@@ -21,7 +21,7 @@ pub struct Attempt {
     pub token: FencingToken,
     /// The node it was granted to.
     pub node: NodeId,
-    /// The node's session at that time.
+    /// The node's session at that time; 0 for one that was granted elsewhere.
     pub session: SessionId,
     /// The agent definition chosen from the item's list, by position; none for a command.
     pub agent: Option<u16>,

@@ -3,7 +3,7 @@
 //! here, without spending an attempt.
 
 use crate::event::Event;
-use crate::id::{FencingToken, RunId};
+use crate::id::{FencingToken, RunId, SessionId};
 use crate::image::RunImage;
 use crate::inbox::{Ask, Question, QuestionKind};
 use crate::orchestration::Orchestration;
@@ -213,6 +213,7 @@ impl Item {
     /// What held it elsewhere does not hold it here.
     fn come_from_elsewhere(&mut self, now: Stamp) {
         self.stopping = None;
+        self.attempts.iter_mut().for_each(|attempt| attempt.session = SessionId::default());
         if let Some(extra) = &mut self.extra {
             extra.questions.clear();
             if !self.state.is_terminal() {

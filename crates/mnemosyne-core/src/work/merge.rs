@@ -4,7 +4,7 @@
 
 use crate::command::Target;
 use crate::event::Event;
-use crate::id::FencingToken;
+use crate::id::{FencingToken, SessionId};
 use crate::image::RunImage;
 use crate::orchestration::Orchestration;
 use crate::reply::{Imported, Refusal, Reply};
@@ -130,6 +130,7 @@ impl Orchestration {
     /// Enters an attempt that was granted elsewhere, in the order of tokens; what is known of the same grant gives way.
     /// Two copies of one log give out the same tokens: one that stands for another attempt here gets a new one.
     fn record(&mut self, at: ItemRef, mut attempt: Attempt) -> FencingToken {
+        attempt.session = SessionId::default();
         let attempts = &mut self.item_mut(at).attempts;
         if let Some(same) = attempts.iter_mut().find(|known| known.is_grant_of(&attempt)) {
             attempt.token = same.token;
@@ -152,7 +153,7 @@ impl Attempt {
     /// Whether both are records of one grant, whatever became of it. Tokens do not tell: two copies of one log give out
     /// the same ones.
     fn is_grant_of(&self, other: &Self) -> bool {
-        let grant = |attempt: &Self| (attempt.node, attempt.session, attempt.granted_at, attempt.number);
+        let grant = |attempt: &Self| (attempt.node, attempt.granted_at, attempt.number);
         grant(self) == grant(other)
     }
 }

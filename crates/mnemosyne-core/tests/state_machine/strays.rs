@@ -3,7 +3,7 @@
 use mnemosyne_core::command::Command;
 use mnemosyne_core::effect::Effect;
 use mnemosyne_core::event::Event;
-use mnemosyne_core::id::{FencingToken, ItemId, NodeId, QuestionId};
+use mnemosyne_core::id::{FencingToken, ItemId, NodeId, QuestionId, RunId};
 use mnemosyne_core::inbox::{Decision, QuestionKind};
 use mnemosyne_core::reply::{Refusal, Reply};
 use mnemosyne_core::session::Standing;
@@ -56,7 +56,20 @@ fn what_was_never_granted_is_asked_about_once_and_left_alone_until_then() {
         story.succeed(item);
     }
     assert_eq!(story.state.standing(NODE, a, NEVER), Standing::Unknown);
-    assert_eq!(story.state.standing(OTHER, a, NEVER), Standing::Over, "it is the stray of one machine");
+    assert_eq!(
+        story.state.standing(OTHER, a, FencingToken(5)),
+        Standing::Unknown,
+        "another item was granted that"
+    );
+    let (of_a, later) =
+        (story.state.detail(a).expect("it is there").history[0].token, RunId::from_u64(u64::MAX));
+    assert_eq!(story.state.standing(NODE, a, of_a), Standing::Over);
+    assert_eq!(
+        story.state.standing(NODE, later.item(0), of_a),
+        Standing::Unknown,
+        "of a past that is not known here"
+    );
+    assert_eq!(story.state.standing(NODE, RunId::MIN.item(0), of_a), Standing::Over, "its run has left");
 }
 
 #[test]

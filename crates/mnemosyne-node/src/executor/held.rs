@@ -56,6 +56,11 @@ impl Held {
         self.order.stopping |= !self.is_left_alone();
     }
 
+    /// The node ends, whatever was asked of it before.
+    pub(super) fn leave(&mut self) {
+        self.stop.send_replace(StopKind::HandOver);
+    }
+
     /// Whether the node ends and its shim goes on with it.
     pub(super) fn is_left_alone(&self) -> bool {
         *self.stop.borrow() == StopKind::HandOver

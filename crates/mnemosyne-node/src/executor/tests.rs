@@ -11,7 +11,7 @@ use mnemosyne_core::id::{NodeId, RunId};
 use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::settings::Settings;
 use mnemosyne_core::view::{ItemDetail, Order};
-use mnemosyne_core::work::attempt::{Cause, Outcome};
+use mnemosyne_core::work::attempt::{AttemptResult, Cause, Outcome};
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::spec::{Demand, ItemSpec, PRIORITY_DEFAULT, Policy, RunSpec};
 use mnemosyne_core::work::state::ItemState;
@@ -51,6 +51,34 @@ impl Runner for Crashes {
     fn abandon(&self, order: Order) -> BoxFuture<'static, ()> {
         self.inner.abandon(order)
     }
+}
+
+/// Never comes to an end when its attempt is to end at once, as on a disk that is full.
+struct Stuck;
+
+impl Runner for Stuck {
+    fn run(&self, _: Order, mut stop: Stop, report: Report) -> BoxFuture<'static, Ended> {
+        report.started();
+        async move {
+            stop.asked_beyond(StopKind::Now).await;
+            AttemptResult::Stopped.into()
+        }
+        .boxed()
+    }
+
+    fn abandon(&self, _: Order) -> BoxFuture<'static, ()> {
+        std::future::ready(()).boxed()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_ended_does_not_keep_a_node_from_ending() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let node = node(dir.path(), |_| Arc::new(Stuck)).await;
+    let handle = node.handle();
+    let run = submit(&handle, dir.path()).await;
+    wait(&handle, run, |detail| detail.item.state == ItemState::Running).await;
+    assert_eq!(node.close(StopKind::Now).await.expect("it ends"), 1, "it goes on, for all that is known");
 }
 
 /// The shim beside the tests.

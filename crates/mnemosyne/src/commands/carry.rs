@@ -1,7 +1,8 @@
 //! `mnemosyne export`, `import` and `fork`.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -95,10 +96,15 @@ async fn write(handle: &Handle, file: &Path, exported: &Exported) -> Result<(usi
     let name = file.file_name().ok_or_else(|| Failure::usage(format!("{} is no file", file.display())))?;
     let temporary = file.with_file_name(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
     let written = async {
-        let out = BufWriter::new(File::create(&temporary).map_err(failed)?);
+        // What agents were told and have answered is nobody else's business.
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let out = BufWriter::new(options.open(&temporary).map_err(failed)?);
         let (out, bytes) = put(handle, out, exported, &failed).await?;
         out.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)?;
         fs::rename(&temporary, file).map_err(failed)?;
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         Ok((exported.blobs.len(), bytes))
     };
     let written = written.await;

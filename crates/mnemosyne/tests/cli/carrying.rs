@@ -151,3 +151,57 @@ fn a_file_that_is_not_whole_is_refused() {
     let message = here.line(&format!("export {run} -o run.mnemosyne")).exits(2).stderr;
     assert!(message.contains("is there already"), "{message}");
 }
+
+#[test]
+fn a_run_that_has_ended_here_and_left_the_memory_is_not_begun_anew() {
+    let scene = Scene::new();
+    scene.write("mnemosyne.toml", "[scheduling]\nretention = \"1s\"\n");
+    let run = scene.submit(&plan([("a", does(["append:effects:a"]))]));
+    scene.line(&format!("export {run} -o early")).exits(0);
+    let node = scene.up();
+    wait_until("the run to leave", || scene.items().is_empty());
+    scene.line(&format!("export {run} -o late")).exits(0);
+    for file in ["early", "late"] {
+        let told = scene.json(&format!("import {file}"));
+        assert_eq!(
+            (&told["existing"], &told["taken"], &told["left"]),
+            (&json!(true), &json!(0), &json!(0)),
+            "{file}"
+        );
+    }
+    drop(node);
+    scene.line("import early").exits(0);
+    let shown = scene.json(&format!("show {run}"));
+    assert_eq!(
+        (&shown["id"], &shown["result"]),
+        (&json!(run), &json!("succeeded")),
+        "it can be read as before"
+    );
+    scene.line("doctor").exits(0);
+    assert_eq!(scene.lines("effects"), ["a"], "what the log says is finished is not started again");
+    for command in ["cancel", "retry", "pause", "resume"] {
+        scene
+            .line(&format!("{command} {run}"))
+            .exits(2)
+            .says("has ended and left the memory")
+            .says("mnemosyne fork");
+    }
+}
+
+#[test]
+fn an_exported_run_is_its_owners_and_can_go_to_stdout() {
+    use std::os::unix::fs::PermissionsExt;
+    let (here, there) = (Scene::new(), Scene::new());
+    let run = here.submit(&plan([("a", does(["exit:0"]))]));
+    here.line(&format!("export {run} -o file")).exits(0);
+    let file = here.path().join("file");
+    let mode = fs::metadata(&file).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let written = here.command(["export", &run, "-o", "-"]).output().expect("it runs");
+    assert!(written.status.success());
+    assert_eq!(written.stdout, fs::read(&file).expect("it can be read"));
+    assert!(!here.path().join("-").exists());
+    here.line(&format!("export {run} -o - --json")).exits(2).says("-o names a file");
+    fs::write(there.path().join("run.mnemosyne"), written.stdout).expect("it can be written");
+    there.line(&format!("import run.mnemosyne --base-dir {}", there.path().display())).exits(0);
+}

@@ -61,7 +61,9 @@ fn handle_session_crashes() {
     lose(&scene, "lost");
     assert_eq!(states(&scene), ["s1 orphaned"], "its process is gone, and no node has said so yet");
     let told = scene.line("session recover").exits(0).says("no node is running");
-    assert_eq!(told.stdout, "", "nothing was recorded yet");
+    let work: Vec<&str> =
+        told.stdout.lines().filter_map(|line| line.split_once(' ')).map(|(_, of)| of).collect();
+    assert_eq!(work, ["lives running", "lost running"], "as far as the log tells");
 
     let mut node = scene.up();
     node.wait_said(&format!("session s1 (pid {pid}) went without a word"));
@@ -335,6 +337,21 @@ fn a_checkpoint_is_a_sign_of_life_and_looks_at_what_runs() {
     let mut left = Stranger::start(&scene, Some(&scene.cookies("a")[0]));
     wait_until("what nobody holds to be gone", || !left.is_running());
     wait_until("a sign of life", || session(&scene, "s1")["heartbeat_at"] != first);
+}
+
+#[test]
+fn whoever_waits_for_a_run_is_told_when_all_that_is_left_of_it_is_held() {
+    let scene = Scene::new();
+    scene.write("mnemosyne.toml", "[orchestration.persistence]\nauto_resume = false\n");
+    let node = at_work(&scene, &["lost"]);
+    node.kill();
+    lose(&scene, "lost");
+    let _node = scene.up();
+    scene.wait_state("lost", "paused");
+    let run = scene.id("lost").rsplit_once('.').expect("RUN.ITEM").0.to_owned();
+    scene.run(["wait", &run]).exits(3).says("mnemosyne session resume");
+    let shown = scene.line("session show s1").exits(0).stdout;
+    assert!(shown.contains("1 running; held now: 1"), "{shown}");
 }
 
 /// A process that no node has started.

@@ -1,6 +1,7 @@
 //! The attempts of an item: how each ended, and what an agent did in it.
 
 use mnemosyne_control::Handle;
+use mnemosyne_core::id::SessionId;
 use mnemosyne_core::text::counted;
 use mnemosyne_core::view::AttemptView;
 use mnemosyne_core::work::report::{AttemptReport, ModelUsage};
@@ -32,7 +33,7 @@ fn attempt_json(attempt: &AttemptView) -> Value {
     let report = attempt.report.as_deref();
     json!({
         "attempt": attempt.attempt, "token": attempt.token, "node": attempt.node.to_string(),
-        "node_session": attempt.session.to_string(), "agent": attempt.agent,
+        "node_session": Some(attempt.session).filter(|id| *id != SessionId::default()).map(|id| id.to_string()), "agent": attempt.agent,
         "session": report.and_then(|report| report.agent_session.as_ref()),
         "usage": report.map(|report| &report.usage).filter(|usage| !usage.is_empty()).map(usage_json),
         "transcript": report.and_then(|report| report.transcript.as_ref()).map(|blob| hex(&blob.hash)),
