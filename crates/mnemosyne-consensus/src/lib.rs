@@ -13,6 +13,7 @@ mod machine;
 mod network;
 mod observer;
 mod replay;
+mod salvage;
 mod service;
 mod snapshots;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod witness;
 
 pub use observer::{Applied, Observer};
 pub use replay::{ReplayError, Replayed, replay};
+pub use salvage::{Salvaged, salvage};
 pub use service::{CloseError, Consensus, OpenError, Options, ProposeError};
 pub use snapshots::{DamagedSnapshot, damaged_snapshots};
 pub use witness::{SnapshotSays, Witness, Witnessed, witness};

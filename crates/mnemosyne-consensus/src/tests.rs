@@ -2,6 +2,7 @@
 //! stopped, killed and started again.
 
 mod older_snapshot;
+mod salvage;
 
 use std::io;
 use std::sync::atomic::AtomicU64;

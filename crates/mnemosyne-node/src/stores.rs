@@ -86,6 +86,16 @@ impl StoresError {
         matches!(self, Self::DataDir(DataDirError::Locked { .. }))
     }
 
+    /// Whether the log or the snapshots are damaged, so that what is left can be salvaged: [`crate::Viewer::salvage`].
+    #[must_use]
+    pub fn is_loss(&self) -> bool {
+        match self {
+            Self::Log(LogError::Damaged { .. }) | Self::LogMissing { .. } => true,
+            Self::State(error) => error.is_damage(),
+            _ => false,
+        }
+    }
+
     /// Whether something on disk is damaged or of a newer format.
     #[must_use]
     pub fn is_damage(&self) -> bool {

@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use mnemosyne_consensus::replay;
+use mnemosyne_consensus::{Salvaged, replay, salvage};
 use mnemosyne_control::{Answer, Endpoint, EventFilter, Handle, Performance, Request};
 use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::time::Stamp;
 use mnemosyne_persistence::log::Recovered;
 use mnemosyne_persistence::{
-    BlobId, BlobStore, DataDir, DataDirError, LogInspection, SnapshotStore, StorageBackend,
+    BlobId, BlobStore, DataDir, DataDirError, LogInspection, LogSalvage, SnapshotStore, StorageBackend,
 };
 use tokio::sync::watch;
 
@@ -68,6 +68,40 @@ impl Viewer {
         let clock = Clock::start_after(state.now());
         let (stores, found) = (Some(stores), log.found());
         Ok(Self { state, stores, clock, latest, found, ..Self::of_nothing(path) })
+    }
+
+    /// Reads what is left of a damaged data directory at `path`: the state up to the last entry before which nothing
+    /// is missing. Also says what is damaged and what is missing; nothing when nothing is.
+    ///
+    /// # Errors
+    /// When a node holds it, it is not there, something in it is newer or unreadable just now, or nothing is left.
+    pub fn salvage(path: &Path) -> Result<(Self, Vec<String>), StoresError> {
+        let dir = match DataDir::open_to_read(path) {
+            Err(DataDirError::Missing { .. }) if path.is_dir() => {
+                return Ok((Self::of_nothing(path), Vec::new()));
+            }
+            opened => opened?,
+        };
+        let backend: Arc<dyn StorageBackend> = dir.backend();
+        let log = LogSalvage::open(&backend, "log")?;
+        let (mut tail, records) = Records::salvage(&backend)?;
+        let snapshots = SnapshotStore::open_to_read(&backend, "snapshots");
+        let Salvaged { state, damaged } = salvage(&log, snapshots, &mut tail)?;
+        if state.applied() == 0 {
+            let damage = log.damage().first().cloned().map(StoresError::from);
+            damage.or(require_log(path).err()).map_or(Ok(()), Err)?;
+        }
+        let mut told: Vec<String> = require_log(path).err().iter().map(ToString::to_string).collect();
+        told.extend(log.damage().iter().map(ToString::to_string));
+        told.extend(damaged.into_iter().map(|snapshot| snapshot.why));
+        told.extend(records.iter().map(ToString::to_string));
+        if !told.is_empty() {
+            told.push(as_of(&state, log.last_told()));
+        }
+        let stores = Stores { records: tail.into_reader(), blobs: BlobStore::open_to_read(&backend, "blobs") };
+        let latest = watch::Sender::new(state.status().event_seq);
+        let clock = Clock::start_after(state.now());
+        Ok((Self { state, stores: Some(stores), clock, latest, ..Self::of_nothing(path) }, told))
     }
 
     fn of_nothing(path: &Path) -> Self {
@@ -152,6 +186,19 @@ impl Endpoint for Viewer {
 
     fn latest_event(&self) -> watch::Receiver<u64> {
         self.latest.subscribe()
+    }
+}
+
+/// How far a state that was salvaged goes.
+fn as_of(state: &Orchestration, last_told: Option<u64>) -> String {
+    let (entry, at) = (state.applied(), state.now().to_rfc3339());
+    match last_told.filter(|last| *last > entry) {
+        Some(last) => format!(
+            "this is as of entry {entry} ({at}); what happened after it, up to entry {last} at least, is missing"
+        ),
+        None => format!(
+            "this is as of entry {entry} ({at}), the last that can be read; whatever happened after it is missing"
+        ),
     }
 }
 

@@ -42,6 +42,8 @@ pub use history::{
     Archive, ArchiveReader, Compaction, EVENT_BYTES_MAX, History, HistoryOptions, HistoryReader, Key, Page,
     Retention, SegmentHealth, Selection, Tag, Tagger,
 };
-pub use log::{Done, Log, LogBounds, LogEntry, LogError, LogInspection, LogOptions, LogStats, StateSlot};
+pub use log::{
+    Done, Log, LogBounds, LogEntry, LogError, LogInspection, LogOptions, LogSalvage, LogStats, StateSlot,
+};
 pub use snapshot::{SNAPSHOT_META_BYTES_MAX, SnapshotId, SnapshotReader, SnapshotStore, SnapshotWriter};
 pub use storage::{FileBackend, MemoryBackend, OpenMode, ReadOnlyBackend, StorageBackend, StorageFile};

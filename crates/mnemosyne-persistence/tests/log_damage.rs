@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mnemosyne_persistence::storage::{FaultBackend, Loss};
 use mnemosyne_persistence::{
-    Log, LogError, LogInspection, LogOptions, MemoryBackend, OpenMode, StateSlot, StorageBackend,
+    Log, LogError, LogInspection, LogOptions, LogSalvage, MemoryBackend, OpenMode, StateSlot, StorageBackend,
 };
 use proptest::prelude::*;
 use support::{Model, append, small_inline, wait};
@@ -75,7 +75,11 @@ fn refused(backend: &MemoryBackend) -> (String, u64, String) {
     assert_eq!(seen.to_string(), error.to_string(), "one who only looks is told the same");
     assert!(before == all_files(backend), "nothing may be changed: {error}");
     match error {
-        LogError::Damaged { file, offset, what } => (file, offset, what),
+        LogError::Damaged { file, offset, what } => {
+            let salvaged = salvage(backend);
+            assert!(!salvaged.damage().is_empty(), "one who salvages it is told, too: {file} {offset} {what}");
+            (file, offset, what)
+        }
         other => panic!("not recognised as damage: {other}"),
     }
 }
@@ -311,6 +315,15 @@ proptest! {
         for (file, offset, bytes) in &wounds {
             overwrite(&backend, &paths[file % paths.len()], u64::from(*offset) % 20_000, bytes);
         }
+        let to_read: Arc<dyn StorageBackend> = Arc::new(backend.clone());
+        // What has another version in its place is newer, and not read.
+        if let Ok(salvaged) = LogSalvage::open(&to_read, "log") {
+            for entry in 0..60 {
+                let Some(piece) = salvaged.piece_with(entry) else { continue };
+                let read = piece.read(&(entry..entry + 1), usize::MAX).expect("it was read before");
+                prop_assert_eq!(read.first(), whole.entries.get(&entry));
+            }
+        }
         if let Ok(log) = open(&backend) {
             let found = Model::of(&log).expect("readable");
             prop_assert!(found.entries == whole.entries);
@@ -333,5 +346,79 @@ proptest! {
             overwrite(&backend, "log/mark", 0, b"MNEMRK\x01\x00");
         }
         prop_assert!(open(&backend).is_err());
+        let to_read: Arc<dyn StorageBackend> = Arc::new(backend);
+        prop_assert!(LogSalvage::open(&to_read, "log").map_or(true, |left| left.piece_with(0).is_none()));
     }
+}
+
+fn salvage(backend: &MemoryBackend) -> LogSalvage {
+    let before = all_files(backend);
+    let to_read: Arc<dyn StorageBackend> = Arc::new(backend.clone());
+    let salvaged = LogSalvage::open(&to_read, "log").expect("damage is no error here");
+    assert!(before == all_files(backend), "nothing may be changed");
+    salvaged
+}
+
+/// The entries of the piece that has this one.
+fn piece(salvaged: &LogSalvage, entry: u64) -> std::ops::Range<u64> {
+    let piece = salvaged.piece_with(entry).unwrap_or_else(|| panic!("no piece has entry {entry}"));
+    let bounds = piece.bounds();
+    let read = piece.read(&(0..u64::MAX), usize::MAX).expect("they can be read");
+    assert!(read.iter().map(|entry| entry.index).eq(bounds.first..bounds.next));
+    bounds.first..bounds.next
+}
+
+#[test]
+fn a_whole_log_is_one_piece() {
+    let salvaged = salvage(&filled());
+    assert_eq!((salvaged.damage().len(), salvaged.last_told()), (0, Some(59)));
+    assert_eq!(piece(&salvaged, 30), 0..60);
+    let empty: Arc<dyn StorageBackend> = Arc::new(MemoryBackend::new());
+    let nothing = LogSalvage::open(&empty, "log").expect("nothing is no error");
+    assert!(nothing.damage().is_empty() && nothing.piece_with(0).is_none());
+}
+
+#[test]
+fn what_is_in_front_of_damage_and_in_later_files_is_salvaged() {
+    let backend = filled();
+    let all = segments(&backend);
+    let first_of = |path: &str| path["log/".len()..][..20].parse::<u64>().expect("a number") - 1;
+    let (damaged, next) = (&all[1], first_of(&all[2]));
+    let middle = (HEADER + data_end(&backend, damaged)) / 2;
+    flip(&backend, damaged, middle);
+    let salvaged = salvage(&backend);
+    assert!(matches!(salvaged.damage(), [LogError::Damaged { file, .. }] if file == damaged));
+    assert_eq!(salvaged.last_told(), Some(59));
+    let before = piece(&salvaged, 0);
+    assert!(before.start == 0 && (first_of(damaged)..next - 1).contains(&before.end), "{before:?}");
+    assert!(salvaged.piece_with(before.end).is_none(), "what was damaged is in no piece");
+    assert_eq!(piece(&salvaged, 59), next..60, "and what follows in the same file is not believed either");
+}
+
+#[test]
+fn the_last_file_tells_what_is_lost_behind_its_damage() {
+    let backend = filled();
+    let newest = segments(&backend).pop().expect("there are some");
+    flip(&backend, &newest, HEADER + 30);
+    let salvaged = salvage(&backend);
+    assert_eq!((salvaged.damage().len(), salvaged.last_told()), (1, Some(59)));
+    assert!(salvaged.piece_with(59).is_none());
+    assert!(piece(&salvaged, 0).end > 20);
+}
+
+#[test]
+fn a_file_that_was_cut_a_header_and_a_mark_that_are_gone_leave_the_rest() {
+    let backend = filled();
+    let all = segments(&backend);
+    let cut = HEADER + 3_000;
+    backend.open(&all[0], OpenMode::ReadWrite).expect("open").set_len(cut).expect("cut");
+    let front = piece(&salvage(&backend), 0);
+    assert!(front.end > 1 && front.end < 10, "{front:?}");
+    flip(&backend, &all[0], 20);
+    backend.remove("log/mark").expect("it is there");
+    let salvaged = salvage(&backend);
+    assert!(salvaged.piece_with(0).is_none());
+    assert_eq!(piece(&salvaged, 59).end, 60);
+    let files: Vec<String> = salvaged.damage().iter().map(ToString::to_string).collect();
+    assert!(files[0].starts_with("log/mark") && files[1].starts_with(&all[0]), "{files:?}");
 }

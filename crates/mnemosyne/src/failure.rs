@@ -220,6 +220,9 @@ impl From<StoresError> for Failure {
         if matches!(error, StoresError::DataDir(DataDirError::Foreign { .. })) {
             message.push_str("; work there as that user, or name a folder of your own with --data-dir");
         }
+        if error.is_loss() {
+            message.push_str("; `mnemosyne export RUN --salvage` carries away what is left of a run");
+        }
         Self { locked: error.is_locked(), ..Self::new(exit, message) }
     }
 }

@@ -4,17 +4,27 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use mnemosyne_control::Handle;
 use mnemosyne_node::Viewer;
 
 use crate::access::connect;
 use crate::failure::{Exit, Failure};
+use crate::output::{say, shown};
 use crate::settings::Surroundings;
 
 /// How long to wait for a node that is starting or ending.
 const TURNOVER_MAX: Duration = Duration::from_secs(10);
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// For commands that can look at what is left of a damaged data directory.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Salvage {
+    /// Read what is left of a damaged data directory, and say what is missing
+    #[arg(long)]
+    salvage: bool,
+}
 
 /// Something that answers questions.
 pub(crate) struct View {
@@ -27,6 +37,11 @@ pub(crate) struct View {
 impl View {
     /// Asks the running node, or reads the disk.
     pub(crate) async fn open(around: &Surroundings) -> Result<Self, Failure> {
+        Self::open_or(around, &Salvage::default()).await
+    }
+
+    /// The same, also when the disk is damaged and that was asked for.
+    pub(crate) async fn open_or(around: &Surroundings, salvage: &Salvage) -> Result<Self, Failure> {
         if !around.data_dir.is_dir() {
             return Err(Failure::no_data_dir(&around.data_dir));
         }
@@ -39,7 +54,7 @@ impl View {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Some(error),
                 Err(error) => return Err(Failure::not_reached(&around.data_dir, &error)),
             };
-            match read(around).await {
+            match read(around, salvage.salvage).await {
                 Ok(viewer) => return Ok(Self { handle: viewer.into_handle(), live: false }),
                 Err(failure) if !failure.locked => return Err(failure),
                 Err(failure) => {
@@ -83,12 +98,15 @@ impl View {
     }
 }
 
-/// Reads what is on disk.
-pub(crate) async fn read(around: &Surroundings) -> Result<Viewer, Failure> {
+/// Reads what is on disk, or what is left of it.
+async fn read(around: &Surroundings, salvage: bool) -> Result<Viewer, Failure> {
     let path = around.data_dir.clone();
-    let read = tokio::task::spawn_blocking(move || Viewer::open(&path)).await;
-    let read = read.map_err(|error| Failure::unavailable(error.to_string()))?;
-    read.map_err(|error| {
+    let read = tokio::task::spawn_blocking(move || match salvage {
+        true => Viewer::salvage(&path),
+        false => Viewer::open(&path).map(|viewer| (viewer, Vec::new())),
+    });
+    let read = read.await.map_err(|error| Failure::unavailable(error.to_string()))?;
+    let (viewer, missing) = read.map_err(|error| {
         let failure = Failure::from(error);
         let place = format!(" (in {})", around.data_dir.display());
         if failure.exit == Exit::Damaged {
@@ -96,5 +114,7 @@ pub(crate) async fn read(around: &Surroundings) -> Result<Viewer, Failure> {
         } else {
             failure
         }
-    })
+    })?;
+    missing.iter().for_each(|text| say(shown(text)));
+    Ok(viewer)
 }

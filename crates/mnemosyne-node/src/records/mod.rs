@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::image::Retired;
-use mnemosyne_persistence::{Archive, History, HistoryOptions, StorageBackend, StoreError};
+use mnemosyne_persistence::{Archive, History, HistoryOptions, MemoryBackend, StorageBackend, StoreError};
 
 pub(crate) use answers::agents_in;
 pub(crate) use reader::{RecordsReader, RunsReader};
@@ -52,8 +52,28 @@ impl Records {
 
     /// The same for one who only looks: what is there, and what the log would still add to it.
     pub(crate) fn read(backend: &Arc<dyn StorageBackend>) -> Result<Tail, StoreError> {
-        let history = History::open_to_read(backend, HISTORY, EVENTS)?;
-        let archive = Archive::open_to_read(backend, ARCHIVE, RUNS)?;
+        Self::read_from(backend, backend)
+    }
+
+    /// The same where something is damaged, which is as if it were empty; with the damage.
+    pub(crate) fn salvage(backend: &Arc<dyn StorageBackend>) -> Result<(Tail, Vec<StoreError>), StoreError> {
+        let nothing: Arc<dyn StorageBackend> = Arc::new(MemoryBackend::new());
+        let mut damage = Vec::new();
+        let mut readable = |opened: Result<(), StoreError>| match opened {
+            Err(error @ StoreError::Damaged { .. }) => {
+                damage.push(error);
+                Ok(&nothing)
+            }
+            opened => opened.map(|()| backend),
+        };
+        let events = readable(History::open_to_read(backend, HISTORY, EVENTS).map(drop))?;
+        let runs = readable(Archive::open_to_read(backend, ARCHIVE, RUNS).map(drop))?;
+        Ok((Self::read_from(events, runs)?, damage))
+    }
+
+    fn read_from(events: &Arc<dyn StorageBackend>, runs: &Arc<dyn StorageBackend>) -> Result<Tail, StoreError> {
+        let history = History::open_to_read(events, HISTORY, EVENTS)?;
+        let archive = Archive::open_to_read(runs, ARCHIVE, RUNS)?;
         Ok(Tail {
             due: history.next_seq(),
             gap: false,

@@ -25,16 +25,28 @@ pub(super) struct LogFiles {
 impl LogFiles {
     /// Looks into the folder. Segments without a mark are refused.
     pub(super) fn list(backend: &dyn StorageBackend, dir: &str) -> Result<Self, LogError> {
+        let files = Self::there(backend, dir)?;
+        files.require_mark(dir)?;
+        Ok(files)
+    }
+
+    /// Looks into the folder, whatever is there.
+    pub(super) fn there(backend: &dyn StorageBackend, dir: &str) -> Result<Self, LogError> {
         let names =
             list_if_there(backend, dir).map_err(|source| LogError::io("open the folder", dir, source))?;
         let numbers: BTreeSet<u64> = names.iter().filter_map(|name| number_in(name)).collect();
         let has_mark = names.iter().any(|name| name == MarkFile::NAME);
-        if !has_mark && !numbers.is_empty() {
+        Ok(Self { numbers, has_mark })
+    }
+
+    /// Segments are never without a mark.
+    pub(super) fn require_mark(&self, dir: &str) -> Result<(), LogError> {
+        if !self.has_mark && !self.numbers.is_empty() {
             let path = format!("{dir}/{}", MarkFile::NAME);
             let what = "the high-water mark is missing beside existing segments";
             return Err(LogError::damaged(&path, 0, what));
         }
-        Ok(Self { numbers, has_mark })
+        Ok(())
     }
 
     /// The newest segment; none in a log that was never written to.
@@ -80,7 +92,7 @@ pub(super) fn read_chain(
     let mut tail = None;
     for (position, found) in segments.iter().enumerate() {
         let ordinal = u32::try_from(position).expect("there are far fewer segments");
-        let next = segments.get(position + 1).map(|next| &next.header);
+        let next = segments.get(position + 1).map(|next| next.header.number);
         tail = Some(read_segment(&mut replay, found, ordinal, next, mark)?);
     }
     let tail = tail.expect("a chain has at least the newest segment");
@@ -109,6 +121,13 @@ fn find_chain(
 }
 
 fn open_found(backend: &dyn StorageBackend, dir: &str, number: u64) -> Result<Found, LogError> {
+    let found = open_header(backend, dir, number)?;
+    found.require_length()?;
+    Ok(found)
+}
+
+/// A segment, however much of it is there behind its header.
+pub(super) fn open_header(backend: &dyn StorageBackend, dir: &str, number: u64) -> Result<Found, LogError> {
     let path = format!("{dir}/{}", file_name(number));
     let failed = |source| LogError::io("read", &path, source);
     let file = backend.open(&path, OpenMode::ReadWrite).map_err(failed)?;
@@ -118,12 +137,19 @@ fn open_found(backend: &dyn StorageBackend, dir: &str, number: u64) -> Result<Fo
         let what = format!("the header says that this is segment {}", header.number);
         return Err(LogError::damaged(&path, 0, what));
     }
-    let length = file.len().map_err(failed)?;
-    if length < header.declared {
-        let what = format!("the file ends here, it must have {} bytes", header.declared);
-        return Err(LogError::damaged(&path, length, what));
-    }
     Ok(Found { path, file: Arc::from(file), header, header_bytes })
+}
+
+impl Found {
+    /// A segment never gets shorter.
+    pub(super) fn require_length(&self) -> Result<(), LogError> {
+        let length = self.file.len().map_err(|source| LogError::io("read", &self.path, source))?;
+        if length < self.header.declared {
+            let what = format!("the file ends here, it must have {} bytes", self.header.declared);
+            return Err(LogError::damaged(&self.path, length, what));
+        }
+        Ok(())
+    }
 }
 
 /// How a segment ends.
@@ -145,12 +171,12 @@ impl Tail {
     }
 }
 
-/// Replays one segment. All but the newest must reach up to the `next` one.
-fn read_segment(
+/// Replays one segment. All but the newest must reach up to the `next` one. What comes before damage is replayed.
+pub(super) fn read_segment(
     replay: &mut Replay,
     found: &Found,
     ordinal: u32,
-    next: Option<&SegmentHeader>,
+    next: Option<u64>,
     mark: Mark,
 ) -> Result<Tail, LogError> {
     let path = &found.path;
@@ -164,7 +190,7 @@ fn read_segment(
 
     let mut last_frame = found.header_bytes;
     let mut offset = found.header_bytes;
-    while next.is_none_or(|next| replay.next_frame < next.number)
+    while next.is_none_or(|next| replay.next_frame < next)
         && let Some(frame) = frame::check(&bytes[offset..], salt)
     {
         if frame.number != replay.next_frame {
@@ -179,8 +205,8 @@ fn read_segment(
     let refuse = |what: String| Err(LogError::damaged(path, offset as u64, what));
     let due = replay.next_frame;
     if let Some(next) = next {
-        if due < next.number {
-            return refuse(format!("frame {due} is not whole, but segment {} follows", next.number));
+        if due < next {
+            return refuse(format!("frame {due} is not whole, but segment {next} follows"));
         }
     } else if due <= mark.frame {
         return refuse(format!(

@@ -16,10 +16,10 @@ use super::{LogBounds, LogEntry, LogError, Recovered};
 /// A log that was read and cannot be written to. Whoever holds it makes sure that nobody writes meanwhile.
 #[derive(Debug)]
 pub struct LogInspection {
-    live: LiveEntries,
-    state: HardState,
-    segments: Vec<SegmentFile>,
-    found: Recovered,
+    pub(super) live: LiveEntries,
+    pub(super) state: HardState,
+    pub(super) segments: Vec<SegmentFile>,
+    pub(super) found: Recovered,
 }
 
 impl LogInspection {

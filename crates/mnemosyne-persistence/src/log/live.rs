@@ -49,6 +49,10 @@ impl LiveEntries {
         Self { first, places: VecDeque::new(), cache: VecDeque::new(), cache_bytes: 0, cache_bytes_max }
     }
 
+    pub(super) fn first(&self) -> u64 {
+        self.first
+    }
+
     pub(super) fn next(&self) -> u64 {
         self.first + self.places.len() as u64
     }

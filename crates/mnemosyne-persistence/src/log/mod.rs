@@ -36,6 +36,7 @@ mod read;
 mod record;
 mod recovery;
 mod replay;
+mod salvage;
 mod segment;
 mod shared;
 mod state;
@@ -56,6 +57,7 @@ pub use error::LogError;
 pub use inspection::LogInspection;
 pub use options::{Execution, LogOptions, PAYLOAD_BYTES_MAX, STATE_BYTES_MAX};
 pub use recovery::Recovered;
+pub use salvage::LogSalvage;
 pub use stats::{LatencyHistogram, LogStats};
 
 use shared::{Change, Operation, Shared, entry_bytes};

@@ -23,7 +23,7 @@ use crate::failure::{Exit, Failure};
 use crate::ids;
 use crate::output::{json, line, say};
 use crate::settings::Surroundings;
-use crate::view::View;
+use crate::view::{Salvage, View};
 
 /// A part of the file: a record of the run.
 const RECORD: u8 = 1;
@@ -40,12 +40,14 @@ pub(crate) struct Export {
     /// Also when the file is there already
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    salvage: Salvage,
 }
 
 impl Export {
     pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
         let around = Surroundings::resolve(globals)?;
-        let view = View::open(&around).await?;
+        let view = View::open_or(&around, &self.salvage).await?;
         let run = ids::run(&view.handle, &self.run).await?;
         let file = self.output.clone().unwrap_or_else(|| PathBuf::from(format!("{run}.mnemosyne")));
         let to_stdout = file.as_os_str() == "-";

@@ -12,7 +12,7 @@ use crate::ids;
 use crate::items;
 use crate::output::{Table, fitted, json, rounded, say, shown};
 use crate::settings::Surroundings;
-use crate::view::View;
+use crate::view::{Salvage, View};
 
 /// Runs that are listed when nothing else is said.
 const RUNS: usize = 100;
@@ -37,6 +37,8 @@ pub(crate) struct Ps {
     /// Runs instead of items, the latest first, also those that have left the memory [default limit: 100]
     #[arg(long, conflicts_with_all = ["run", "state", "all"])]
     runs: bool,
+    #[command(flatten)]
+    salvage: Salvage,
 }
 
 fn state(word: &str) -> Result<ItemState, String> {
@@ -49,7 +51,7 @@ fn state(word: &str) -> Result<ItemState, String> {
 impl Ps {
     pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
         let around = Surroundings::resolve(globals)?;
-        let view = View::open(&around).await?;
+        let view = View::open_or(&around, &self.salvage).await?;
         if self.runs {
             return list_runs(&around, &view.handle, self.limit.unwrap_or(RUNS)).await;
         }

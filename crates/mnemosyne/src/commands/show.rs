@@ -21,7 +21,7 @@ use crate::moment::{Moment, moment};
 use crate::output::{Table, fitted, json, line, shown};
 use crate::progress::summary;
 use crate::settings::Surroundings;
-use crate::view::View;
+use crate::view::{Salvage, View};
 use crate::worktrees;
 
 /// Items of a run that are listed.
@@ -34,12 +34,14 @@ pub(crate) struct Show {
     /// As it was at this moment: so long ago (`90s`, `2d`), or a time such as 2026-11-22T17:43:00Z
     #[arg(long, value_name = "TIME", value_parser = moment)]
     at: Option<Moment>,
+    #[command(flatten)]
+    salvage: Salvage,
 }
 
 impl Show {
     pub(crate) async fn run(self, globals: &Globals) -> Result<Exit, Failure> {
         let around = Surroundings::resolve(globals)?;
-        let handle = View::open(&around).await?.handle;
+        let handle = View::open_or(&around, &self.salvage).await?.handle;
         let target = ids::target(&handle, &self.id).await?;
         if let Some(at) = self.at {
             let at = at.before(handle.status().await?.now);

@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
+use crate::damage::{damage, end_of_data};
 use crate::support::plan::{does, plan};
 use crate::support::{Scene, wait_until};
 
@@ -204,4 +205,61 @@ fn an_exported_run_is_its_owners_and_can_go_to_stdout() {
     here.line(&format!("export {run} -o - --json")).exits(2).says("-o names a file");
     fs::write(there.path().join("run.mnemosyne"), written.stdout).expect("it can be written");
     there.line(&format!("import run.mnemosyne --base-dir {}", there.path().display())).exits(0);
+}
+
+#[test]
+fn what_is_left_of_a_damaged_log_goes_on_elsewhere() {
+    let (here, there) = (Scene::new(), Scene::new());
+    let step = |name: &str, needs: &str| {
+        let steps =
+            [format!("append:effects:{name}"), format!("wait-for:go-{name}"), format!("append:done:{name}")];
+        (name.to_owned(), format!("{}, needs: [{needs}]", does(steps)))
+    };
+    here.write("plan.yaml", plan([step("a", ""), step("b", "a"), step("c", "b"), step("d", "c")]));
+    ["go-a", "go-b"].map(|go| here.touch(go));
+    let node = here.spawn(["run", "plan.yaml"]);
+    wait_until("the third item to be at work", || here.lines("effects") == ["a", "b", "c"]);
+    here.wait_state("c", "running");
+    let run = here.json("ps --runs")[0]["id"].as_str().expect("an id").to_owned();
+    let segment = here.data_dir().join("log/00000000000000000001.seg");
+    let known = end_of_data(&fs::read(&segment).expect("a file")).next_multiple_of(8);
+    here.touch("go-c");
+    wait_until("the last item to be at work", || here.lines("effects") == ["a", "b", "c", "d"]);
+    here.wait_state("d", "running");
+    node.kill();
+    damage(&segment, |bytes| bytes[known + 40] ^= 4);
+
+    let refused = "log/00000000000000000001.seg is damaged at byte ";
+    for command in ["up", "run plan.yaml", "ps", "status"] {
+        here.line(command).exits(6).says(refused).says("`mnemosyne export RUN --salvage`");
+    }
+    let shown = here.line(&format!("ps {run} --salvage")).exits(0).says(refused);
+    assert!(shown.stderr.contains("this is as of entry "), "{}", shown.stderr);
+    assert!(shown.stderr.contains(" at least, is missing"), "{}", shown.stderr);
+    here.line(&format!("show {run}/a --salvage")).exits(0).says("this is as of entry ");
+    let told = here.line(&format!("export {run} --salvage -o run.mnemosyne")).exits(0).says(refused);
+    assert!(told.stderr.contains("this is as of entry "), "{}", told.stderr);
+
+    fs::copy(here.path().join("run.mnemosyne"), there.path().join("run.mnemosyne")).expect("a file");
+    there.line(&format!("import run.mnemosyne --base-dir {}", there.path().display())).exits(0);
+    let states = states(&there, &run);
+    assert!(states[..2] == ["succeeded", "succeeded"] && states[3] == "pending", "{states:?}");
+    ["go-c", "go-d"].map(|go| there.touch(go));
+    let _node = there.up();
+    there.line(&format!("wait {run}")).exits(0);
+    assert_eq!(there.lines("effects"), ["c", "d"], "what was done stays done, as far as it could be read");
+    here.touch("go-d");
+    wait_until("the agent of the lost node to end", || here.lines("done").len() == 4);
+}
+
+#[test]
+fn where_nothing_is_damaged_or_nothing_is_left_salvage_says_so() {
+    let scene = Scene::new();
+    scene.run_plan(&diamond()).exits(0);
+    let whole = scene.line("ps --all").exits(0);
+    let salvaged = scene.line("ps --all --salvage").exits(0);
+    assert_eq!((&salvaged.stdout, &salvaged.stderr), (&whole.stdout, &whole.stderr));
+    damage(&scene.data_dir().join("log/00000000000000000001.seg"), |bytes| bytes[100] ^= 1);
+    let refused = scene.line("ps --salvage").exits(6).says("log/00000000000000000001.seg is damaged");
+    assert_eq!(refused.stdout, "");
 }
