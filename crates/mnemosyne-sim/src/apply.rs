@@ -7,7 +7,7 @@ use mnemosyne_core::orchestration::Output;
 use mnemosyne_core::reply::Reply;
 use mnemosyne_persistence::LogEntry;
 
-use crate::check::{c8_hash, h1_history};
+use crate::check::{c7_bounds, c8_hash, h1_history};
 use crate::entry::{Entry, Origin};
 use crate::member::Stage;
 use crate::sim::{Happening, Sim};
@@ -34,6 +34,7 @@ impl Sim {
             }
         }
         self.snapshot_if_due(at);
+        self.check(c7_bounds::check(&self.members[at]));
         self.wake_later(at);
     }
 

@@ -9,7 +9,7 @@ use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_persistence::LogEntry;
 
 use crate::bug::Bug;
-use crate::check::c5_quorum;
+use crate::check::{c3_leader, c5_quorum};
 use crate::entry::{Asked, Entry};
 use crate::member::{Lead, Stage};
 use crate::sim::{Happening, Sim};
@@ -103,6 +103,7 @@ impl Sim {
     fn become_leader(&mut self, at: usize, term: u64) {
         let now = self.queue.now();
         let (id, life) = (self.members[at].id, self.members[at].life);
+        self.check(c3_leader::check(&self.members[at], &self.oracle.committed));
         let others: Vec<usize> = (0..self.members.len()).filter(|other| *other != at).collect();
         let Some(running) = self.running(at) else { return };
         let next = running.last().1 + 1;

@@ -31,7 +31,7 @@ impl Committed {
         self.0.len() as u64
     }
 
-    fn at(&self, index: u64) -> Option<EntryMark> {
+    pub(super) fn at(&self, index: u64) -> Option<EntryMark> {
         self.0.get(usize::try_from(index.checked_sub(1)?).ok()?).copied()
     }
 }

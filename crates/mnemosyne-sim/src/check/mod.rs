@@ -18,7 +18,9 @@ use crate::storage::EntryMark;
 
 pub(crate) mod b1_blobs;
 pub(crate) mod c2_committed;
+pub(crate) mod c3_leader;
 pub(crate) mod c5_quorum;
+pub(crate) mod c7_bounds;
 pub(crate) mod c8_hash;
 pub(crate) mod c9_replay;
 pub(crate) mod d1_recovered;
