@@ -1,11 +1,13 @@
 //! Sessions: handed over, orphaned, taken for gone, and what becomes of their work.
 
-use crate::story::{NODE, Story, interrupted, item, run, success};
+use crate::story::{NODE, Story, interrupted, item, run, success, with_policy};
 use mnemosyne_core::command::{Batch, Command, Target};
 use mnemosyne_core::event::Event;
 use mnemosyne_core::id::{ItemId, NodeId, SessionId};
+use mnemosyne_core::inbox::{Ask, Decision};
 use mnemosyne_core::invariant;
 use mnemosyne_core::node::NodeFacts;
+use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::reply::{Refusal, Reply};
 use mnemosyne_core::session::{Left, Opening, SessionEnd, SessionProcess, SessionView, Standing};
 use mnemosyne_core::time::{Span, Stamp};
@@ -66,7 +68,32 @@ fn a_session_that_ends_in_order_says_what_is_left() {
     let second = story.open(NODE, 2, opening(12, true));
     assert_eq!(story.session(second).session.previous, Some(first));
     assert!(matches!(story.refused(close("late")), Refusal::UnknownSession { .. }), "another one has begun");
+    story.ask(Command::CloseSession { node: NODE, session: second, note: "asked to end".into() });
+    assert!(
+        matches!(story.refused(close("late")), Refusal::UnknownSession { .. }),
+        "another one has ended since"
+    );
     assert_eq!(story.session(first).session, ended);
+}
+
+#[test]
+fn a_session_that_ends_says_which_questions_are_open() {
+    let mut story = Story::new();
+    let session = story.open(NODE, 1, opening(11, true));
+    let a = story.submit(run("p", vec![item("a", &[])])).item(0);
+    story.start(a);
+    let token = story.token(a);
+    let asked = ["first", "second"].map(|key| {
+        let ask = Ask { key: key.into(), text: "may I?".into(), ..Ask::default() };
+        match story.ask(Command::Ask { item: a, token, ask: Box::new(ask) }) {
+            Reply::Asked { question, .. } => question,
+            other => panic!("not asked but {other:?}"),
+        }
+    });
+    story.ask(Command::Decide { question: asked[0], decision: Decision::Approve, text: "".into() });
+    story.ask(Command::CloseSession { node: NODE, session, note: "asked to end".into() });
+    let left = Left { running: 1, questions: 1, ..Left::default() };
+    assert_eq!(story.session(session).session.left, Some(left), "one of them is decided");
 }
 
 #[test]
@@ -80,8 +107,11 @@ fn an_orphaned_session_keeps_its_attempts_until_the_node_has_looked() {
     assert_eq!(story.ask(orphan.clone()), Reply::Done);
     assert_eq!(story.events(), [Event::SessionOrphaned { node: NODE, session: first }]);
     assert!(matches!(story.refused(orphan), Refusal::UnknownSession { .. }), "once");
+    let close = Command::CloseSession { node: NODE, session: first, note: "late".into() };
+    assert!(matches!(story.refused(close), Refusal::UnknownSession { .. }), "nobody is left who could");
     let view = story.session(first);
     assert_eq!((view.session.end, view.under_way, view.session.handover), (SessionEnd::Orphaned, 2, None));
+    assert_eq!(view.session.left, Some(Left { running: 1, assigned: 1, ..Left::default() }));
     assert_eq!(story.state.orders_of(NODE).len(), 2);
     // One of them has outlived its node, the other one has not.
     story.finish(id.item(1), interrupted());
@@ -89,6 +119,7 @@ fn an_orphaned_session_keeps_its_attempts_until_the_node_has_looked() {
     assert_eq!(story.states(id), [S::Running, S::Assigned], "the first as it was, the second anew");
     let work: Vec<ItemId> = story.state.work_left_by(first, 10).iter().map(|item| item.id).collect();
     assert_eq!(work, [id.item(0), id.item(1)]);
+    assert_eq!(story.state.work_left_by(first, 1).len(), 1, "no more than are asked for");
     story.succeed(id.item(0));
     story.succeed(id.item(1));
     assert_eq!(
@@ -101,8 +132,10 @@ fn an_orphaned_session_keeps_its_attempts_until_the_node_has_looked() {
 fn what_has_ended_before_is_not_work_that_was_left() {
     let mut story = Story::new();
     let first = story.open(NODE, 1, opening(11, true));
-    let a = story.submit(run("p", vec![item("a", &[])])).item(0);
-    story.succeed(a);
+    let id = story.submit(run("p", vec![item("a", &[]), item("b", &[])]));
+    story.succeed(id.item(0));
+    assert!(story.state.work_left_by(first, 10).is_empty(), "it is at work still");
+    story.succeed(id.item(1));
     story.now += 1;
     story.ask(Command::OrphanSession { node: NODE, session: first, holds: true });
     assert!(story.state.work_left_by(first, 10).is_empty());
@@ -127,12 +160,56 @@ fn what_was_interrupted_is_held_where_it_shall_not_start_again_by_itself() {
 
     let resumed = story.ask(Command::ResumeSession { session: first });
     assert_eq!(resumed, Reply::Changed { items: 1 });
+    assert!(story.events().contains(&Event::WorkItemPaused { item: id.item(0), on: false }));
     assert_eq!(story.states(id)[0], S::Assigned);
     assert_eq!(story.ask(Command::ResumeSession { session: first }), Reply::Changed { items: 0 });
     story.finish(id.item(1), interrupted());
     assert_eq!(story.states(id)[1], S::Assigned, "nothing of it is held any more");
     let unknown = story.refused(Command::ResumeSession { session: SessionId(99) });
     assert_eq!(unknown, Refusal::NoSession { session: SessionId(99) });
+}
+
+#[test]
+fn what_failed_by_itself_is_tried_again_by_itself() {
+    let mut story = Story::new();
+    let first = story.open(NODE, 1, opening(11, false));
+    let spec = with_policy(run("p", vec![item("a", &[])]), |policy| policy.retry.max_attempts = 2);
+    let a = story.submit(spec).item(0);
+    story.ask(Command::OrphanSession { node: NODE, session: first, holds: true });
+    story.fail(a);
+    assert_eq!((story.state_of(a), story.session(first).held), (S::BackingOff, 0));
+}
+
+#[test]
+fn a_session_that_nobody_saw_go_is_orphaned_by_the_next_one_as_that_one_wants_it() {
+    for auto_resume in [true, false] {
+        let mut story = Story::new();
+        let first = story.open(NODE, 1, opening(11, !auto_resume));
+        let a = story.submit(run("p", vec![item("a", &[])])).item(0);
+        story.start(a);
+        story.open(NODE, 1, opening(12, auto_resume));
+        assert_eq!(story.session(first).session.end, SessionEnd::Orphaned);
+        story.finish(a, interrupted());
+        assert_eq!(story.state_of(a), if auto_resume { S::Assigned } else { S::Paused });
+    }
+}
+
+#[test]
+fn each_session_holds_what_it_has_interrupted_itself() {
+    let mut story = Story::new();
+    let first = story.open(NODE, 2, opening(11, false));
+    let id = story.submit(run("p", vec![item("a", &[]), item("b", &[])]));
+    story.ask(Command::OrphanSession { node: NODE, session: first, holds: true });
+    story.finish(id.item(0), interrupted());
+    // The other one has outlived that, and is interrupted by the end of the next.
+    let second = story.open(NODE, 2, opening(12, false));
+    story.ask(Command::OrphanSession { node: NODE, session: second, holds: true });
+    story.finish(id.item(1), interrupted());
+    assert_eq!([first, second].map(|session| story.session(session).held), [1, 1]);
+    assert_eq!(story.state.why(id.item(1)), Ok(Why::Orphaned { session: second }));
+    story.ask(Command::ResumeSession { session: first });
+    story.open(NODE, 2, opening(13, true));
+    assert_eq!(story.states(id), [S::Assigned, S::Paused]);
 }
 
 #[test]
@@ -205,6 +282,9 @@ fn a_node_without_a_sign_of_life_loses_its_work_to_others() {
     story.ask(Command::Tick);
     assert_eq!(story.session(lost).session.end, SessionEnd::Orphaned);
     assert_eq!(story.outcomes(on_other), [Some(Outcome::Requeued(Cause::NodeLost))]);
+    assert_eq!(story.outcomes(on_first), [None], "a node that lives keeps its work");
+    let left: Vec<ItemId> = story.state.work_left_by(lost, 10).iter().map(|item| item.id).collect();
+    assert_eq!(left, [on_other]);
     assert_eq!(story.state_of(on_other), S::Ready, "the other node has no slot just now");
     story.succeed(on_first);
     assert_eq!(story.state.orders_of(NODE).iter().map(|order| order.item).collect::<Vec<_>>(), [on_other]);
@@ -264,11 +344,27 @@ fn the_latest_sessions_are_kept_and_those_that_hold_something() {
     assert_eq!(story.state.session(first), None, "it holds nothing any more");
 }
 
+/// A snapshot as it was before there were sections.
+fn of_version_3(state: &Orchestration) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    state.snapshot().write(&mut bytes).expect("memory takes everything");
+    let record = |at: usize| {
+        let length = u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+        at..at + 4 + usize::try_from(length).expect("in memory")
+    };
+    let head = record(0);
+    let sections = record(head.end);
+    let mut older = [&bytes[head], &bytes[sections.end..]].concat();
+    older[4] = 3;
+    older
+}
+
 #[test]
 fn sessions_of_an_older_version_never_time_out_and_can_be_ended_by_this_one() {
     let mut story = Story::with_slots(1);
     let a = story.submit(run("p", vec![item("a", &[])])).item(0);
     let session = story.session_of(NODE);
+    story.state = Orchestration::restore(&mut &*of_version_3(&story.state)).expect("it is known");
     assert_eq!(story.session(session).session.opening, None);
     story.tick(100 * HALF_AN_HOUR);
     assert_eq!(story.state_of(a), S::Assigned);
@@ -287,8 +383,12 @@ fn what_was_never_granted_is_unknown_and_what_is_over_is_over() {
     assert_eq!(standing(&story, NODE, 1, token), Standing::Over, "another item has it");
     let never = mnemosyne_core::id::FencingToken(token.0 + 1);
     assert_eq!(standing(&story, NODE, 1, never), Standing::Unknown);
+    story.finish(id.item(0), interrupted());
+    let again = story.token(id.item(0));
+    assert_eq!(standing(&story, NODE, 0, token), Standing::Over, "it was granted anew since");
+    assert_eq!(standing(&story, NODE, 0, again), Standing::Held);
     story.succeed(id.item(0));
-    assert_eq!(standing(&story, NODE, 0, token), Standing::Over);
+    assert_eq!(standing(&story, NODE, 0, again), Standing::Over);
 }
 
 #[test]
