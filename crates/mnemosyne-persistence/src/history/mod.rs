@@ -311,7 +311,7 @@ impl History {
     ///
     /// # Errors
     /// [`StoreError::Gap`] for an event before the one that is due, which changes nothing. As [`History::sync`].
-    fn go_on_at(&mut self, seq: u64) -> Result<(), StoreError> {
+    pub fn go_on_at(&mut self, seq: u64) -> Result<(), StoreError> {
         let Some(due) = self.next_seq().filter(|due| *due != seq) else { return Ok(()) };
         if seq < due {
             return Err(StoreError::Gap { expected: due, found: seq });
