@@ -26,6 +26,12 @@ pub trait Observer: Send + Sync + 'static {
     /// An entry was applied; `state` is what it led to. Must not block.
     fn applied(&mut self, state: &Orchestration, applied: Applied);
 
+    /// The state was read back from a snapshot. Whether something is missing of what was derived from the entries before
+    /// it, so that those are to be shown again as far as the log has them.
+    fn lacks(&self, _restored: &Orchestration) -> bool {
+        false
+    }
+
     /// A snapshot is about to be made durable, after which entries it covers
     /// may leave the log. Whatever was derived from the entries applied so far
     /// must be durable when this returns.

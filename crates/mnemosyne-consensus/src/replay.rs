@@ -2,9 +2,10 @@
 //! commands that only look while no node runs.
 
 use std::io;
+use std::ops::Range;
 
 use mnemosyne_core::orchestration::{Orchestration, Output};
-use mnemosyne_persistence::{LogError, LogInspection, SnapshotStore, StoreError};
+use mnemosyne_persistence::{Log, LogBounds, LogEntry, LogError, LogInspection, SnapshotStore, StoreError};
 use openraft::EntryPayload;
 use thiserror::Error;
 
@@ -63,12 +64,16 @@ pub fn replay(
     snapshots: SnapshotStore,
     observer: &mut dyn Observer,
 ) -> Result<Replayed, ReplayError> {
-    let (whole, damaged) = Snapshots::new(snapshots).latest_whole(log.bounds().first)?;
+    let snapshots = Snapshots::new(snapshots);
+    let (whole, damaged) = snapshots.latest_whole(log.bounds().first)?;
     let mut state = match whole {
         Some((_, snapshot)) => snapshot.restore()?,
         None => Orchestration::new(),
     };
     require_joined(log.bounds().first, &state)?;
+    if observer.lacks(&state) {
+        retell(log, &snapshots, state.applied(), observer)?;
+    }
     advance(&mut state, log, u64::MAX, observer)?;
     Ok(Replayed { state, damaged })
 }
@@ -83,10 +88,53 @@ pub(crate) fn require_joined(first: u64, state: &Orchestration) -> io::Result<()
     Err(io::Error::new(io::ErrorKind::InvalidData, what))
 }
 
+/// A log that can be read.
+pub(crate) trait Entries {
+    fn bounds(&self) -> LogBounds;
+    fn read(&self, range: &Range<u64>, bytes_max: usize) -> Result<Vec<LogEntry>, LogError>;
+}
+
+impl Entries for LogInspection {
+    fn bounds(&self) -> LogBounds {
+        Self::bounds(self)
+    }
+
+    fn read(&self, range: &Range<u64>, bytes_max: usize) -> Result<Vec<LogEntry>, LogError> {
+        Self::read(self, range, bytes_max)
+    }
+}
+
+impl Entries for Log {
+    fn bounds(&self) -> LogBounds {
+        Self::bounds(self)
+    }
+
+    fn read(&self, range: &Range<u64>, bytes_max: usize) -> Result<Vec<LogEntry>, LogError> {
+        Self::read(self, range.clone(), bytes_max)
+    }
+}
+
+/// Shows again what the log has of the entries up to `last`, from the oldest snapshot that it goes on from.
+pub(crate) fn retell(
+    log: &impl Entries,
+    snapshots: &Snapshots,
+    last: u64,
+    observer: &mut dyn Observer,
+) -> Result<(), ReplayError> {
+    let first = log.bounds().first;
+    let begins = |state: &Orchestration| require_joined(first, state).is_ok();
+    let mut state = Some(Orchestration::new()).filter(begins);
+    for handle in snapshots.all()? {
+        // One that cannot be read tells nothing here; whoever needs it is told.
+        state = state.or_else(|| handle.restore().ok().filter(begins));
+    }
+    state.map_or(Ok(()), |mut state| advance(&mut state, log, last, observer))
+}
+
 /// Applies the entries of the log behind the state, up to and including `last`.
 pub(crate) fn advance(
     state: &mut Orchestration,
-    log: &LogInspection,
+    log: &impl Entries,
     last: u64,
     observer: &mut dyn Observer,
 ) -> Result<(), ReplayError> {

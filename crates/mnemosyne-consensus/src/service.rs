@@ -19,7 +19,7 @@ use crate::log_store::LogStore;
 use crate::machine::Machine;
 use crate::network::Alone;
 use crate::observer::Observer;
-use crate::replay::require_joined;
+use crate::replay::{require_joined, retell};
 use crate::snapshots::Snapshots;
 use crate::types::{Proposal, Raft};
 
@@ -96,7 +96,12 @@ impl Consensus {
         require_joined(options.log.bounds().first, &state)?;
         let covered = snapshots.covered();
         covered.add(last_applied);
-        let observer: Arc<Mutex<dyn Observer>> = Arc::new(Mutex::new(BoxedObserver(options.observer)));
+        let mut boxed = BoxedObserver(options.observer);
+        if boxed.lacks(&state) {
+            let retold = retell(&options.log, &snapshots, state.applied(), &mut boxed);
+            retold.map_err(io::Error::other)?;
+        }
+        let observer: Arc<Mutex<dyn Observer>> = Arc::new(Mutex::new(boxed));
         let since_snapshot = Arc::new(AtomicU64::new(options.log.bytes_from(state.applied() + 1)));
         let machine = Machine {
             state,
@@ -226,6 +231,10 @@ struct BoxedObserver(Box<dyn Observer>);
 impl Observer for BoxedObserver {
     fn applied(&mut self, state: &Orchestration, applied: crate::observer::Applied) {
         self.0.applied(state, applied);
+    }
+
+    fn lacks(&self, restored: &Orchestration) -> bool {
+        self.0.lacks(restored)
     }
 
     fn before_snapshot(&mut self) -> io::Result<()> {

@@ -69,6 +69,10 @@ impl Observer for Outlet {
         }
     }
 
+    fn lacks(&self, restored: &Orchestration) -> bool {
+        self.records.lack(restored)
+    }
+
     fn before_snapshot(&mut self) -> io::Result<()> {
         self.records.sync().map_err(io::Error::other)
     }

@@ -66,7 +66,17 @@ fn an_index_that_is_missing_or_damaged_is_made_anew() {
     backend.remove(&before[1].index_file).expect("it is there");
     let found: Vec<bool> = inspect(&backend).iter().take(3).map(|health| health.has_index).collect();
     assert_eq!(found, [false, false, true]);
+    let damaged = || History::damaged_indexes(&backend, "h").expect("it can be read");
+    assert_eq!(damaged(), [&*before[0].index_file], "one that is missing is not damaged");
     assert!(inspect(&backend).iter().all(|health| health.damage.is_none()), "it is no damage");
     History::open(Arc::clone(&backend), "h", OPTIONS).expect("whole").make_indexes().expect("memory");
     assert!(inspect(&backend).iter().rev().skip(1).all(|health| health.has_index));
+    assert_eq!(damaged(), [""; 0]);
+    for at in [3, 9, 13, 30, 120] {
+        flip(&backend, &before[2].index_file, at);
+        assert_eq!(damaged(), [&*before[2].index_file], "byte {at}");
+        flip(&backend, &before[2].index_file, at);
+    }
+    backend.open(&before[2].index_file, OpenMode::ReadWrite).expect("there").set_len(50).expect("cut");
+    assert_eq!(damaged(), [&*before[2].index_file]);
 }

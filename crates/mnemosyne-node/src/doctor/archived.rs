@@ -42,7 +42,15 @@ pub(super) fn examine(
     }
     let due = state.map_or(last, Orchestration::archived_records);
     if last < due && !is_retold {
-        let text = format!("it ends with record {last}, and runs up to record {due} have left the state");
+        let told = match retold {
+            Some(retired) => format!(
+                "the log tells those from record {} on, which the next node adds, or `mnemosyne doctor --fix`",
+                retired.first
+            ),
+            None => format!("the log does not tell of them any more; {RESTORE}"),
+        };
+        let text =
+            format!("it ends with record {last}, and runs up to record {due} have left the state; {told}");
         return found.push(Checked::damaged("archive", text));
     }
     if runs.count > 0 || last < due {

@@ -19,9 +19,10 @@ use mnemosyne_core::image::Retired;
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::reconciliation::{Difference, StateReconciliator};
 use mnemosyne_core::text::counted;
-use mnemosyne_persistence::{DataDir, DataDirError, LogInspection, SnapshotStore, StorageBackend};
+use mnemosyne_persistence::{DataDir, DataDirError, History, LogInspection, SnapshotStore, StorageBackend};
 
 use crate::fault::in_full;
+use crate::records::{ARCHIVE, HISTORY};
 use crate::stores::{StoresError, require_log};
 
 pub use mend::mend;
@@ -30,6 +31,8 @@ pub use mend::mend;
 const TOLD_MAX: usize = 10;
 /// The way out where nothing on disk helps any more.
 const RESTORE: &str = "nothing here can mend that: keep this folder, and go on from an earlier copy of it";
+/// What is left of a damaged log.
+const SALVAGE: &str = "with what `mnemosyne export RUN --salvage` can still read";
 
 /// One thing that was looked at, or done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +90,7 @@ pub fn examine(path: &Path) -> Vec<Checked> {
     let mut promised = state.as_ref().map(|state| state.snapshot().blobs()).unwrap_or_default();
     events::examine(&backend, state.as_ref(), &tail, &mut found);
     archived::examine(&backend, state.as_ref(), &tail, &mut promised, &mut found);
+    indexes(&backend, &mut found);
     blobs::examine(&backend, &promised, &mut found);
     found
 }
@@ -119,8 +123,10 @@ fn state(
         Ok(log) => log,
         Err(error) => {
             let error = Checked::failed("log", error);
-            let way_out =
-                if error.verdict == Verdict::Damaged { format!("; {RESTORE}") } else { String::new() };
+            let way_out = match error.verdict {
+                Verdict::Damaged => format!("; {RESTORE}, or {SALVAGE}"),
+                _ => String::new(),
+            };
             found.push(Checked { text: error.text + &way_out, ..error });
             return None;
         }
@@ -187,6 +193,18 @@ fn judge(witnessed: &Witnessed, found: &mut Vec<Checked>) {
     found.push(Checked::good("state", format!("replayed {from} to entry {to}{met}; every invariant holds")));
 }
 
+/// What history and archive are found by. Nothing is lost with it, but the disk is not what it should be.
+fn indexes(backend: &Arc<dyn StorageBackend>, found: &mut Vec<Checked>) {
+    for (what, folder) in [("history", HISTORY), ("archive", ARCHIVE)] {
+        match History::damaged_indexes(backend, folder) {
+            Ok(damaged) => found.extend(damaged.iter().map(|file| {
+                Checked::damaged(what, format!("{file} is damaged; `mnemosyne doctor --fix` makes it anew"))
+            })),
+            Err(error) => found.push(Checked::failed(what, error)),
+        }
+    }
+}
+
 /// One line for each of the first differences.
 fn tell(found: &mut Vec<Checked>, what: &'static str, about: &str, differences: &[Difference]) {
     for difference in differences.iter().take(TOLD_MAX) {
@@ -194,5 +212,49 @@ fn tell(found: &mut Vec<Checked>, what: &'static str, about: &str, differences: 
     }
     if let Some(more) = differences.len().checked_sub(TOLD_MAX).filter(|more| *more > 0) {
         found.push(Checked::damaged(what, format!("{about}: {} more", counted(more as u64, "difference"))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use mnemosyne_persistence::HistoryOptions;
+
+    use super::*;
+    use crate::records::EVENTS;
+    use crate::stores::{Stores, StoresOptions};
+
+    /// Lines that have these words.
+    fn lines(found: &[Checked], words: &str) -> Vec<String> {
+        found.iter().map(|checked| checked.text.clone()).filter(|text| text.contains(words)).collect()
+    }
+
+    #[test]
+    fn a_damaged_index_of_the_history_is_named_and_made_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("data");
+        let options = StoresOptions::default();
+        drop(Stores::open(&path, &options, Arc::new(|_| {})).expect("new stores"));
+        let small = HistoryOptions { segment_bytes_max: 1_000, buffer_bytes_max: 300, tagger: EVENTS };
+        let dir = DataDir::open(&path).expect("nobody holds it");
+        let mut history = History::open(dir.backend(), HISTORY, small).expect("it opens");
+        for seq in 1..=40 {
+            history.append(seq, &[7; 100]).expect("in order");
+        }
+        history.sync().expect("the disk works");
+        drop((history, dir));
+        let index = path.join("history/00000000000000000001.idx");
+        let whole = std::fs::read(&index).expect("it is there");
+        assert_eq!(lines(&examine(&path), ".idx"), [""; 0]);
+
+        let file = std::fs::File::options().write(true).open(&index).expect("it is there");
+        file.write_at(&[whole[60] ^ 1], 60).expect("the disk works");
+        let words = "history/00000000000000000001.idx is damaged; `mnemosyne doctor --fix` makes it anew";
+        assert_eq!(lines(&examine(&path), ".idx"), [words]);
+        let done = mend(&path, &options).expect("the disk works");
+        assert_eq!(lines(&done, ".idx"), ["history/00000000000000000001.idx is made anew"]);
+        assert_eq!(lines(&examine(&path), ".idx"), [""; 0]);
+        assert!(std::fs::read(&index).expect("it is there") == whole);
     }
 }

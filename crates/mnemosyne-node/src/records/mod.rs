@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use mnemosyne_core::event::EventRecord;
 use mnemosyne_core::image::Retired;
+use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_persistence::{Archive, History, HistoryOptions, MemoryBackend, StorageBackend, StoreError};
 
 pub(crate) use answers::agents_in;
@@ -112,6 +113,11 @@ impl Records {
         written
     }
 
+    /// Whether something is missing that a state was told of.
+    pub(crate) fn lack(&self, state: &Orchestration) -> bool {
+        lack(state, locked(&self.history).next_seq(), locked(&self.archive).next_seq())
+    }
+
     /// Takes a run that has left the state; it is found from now on, and written by [`Records::write`].
     pub(crate) fn take(&self, retired: Vec<Retired>) {
         if !retired.is_empty() {
@@ -160,6 +166,12 @@ fn write(archive: &mut Archive, retired: &Retired) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Whether an event or a run is missing at the end, when these are the ones that are due.
+fn lack(state: &Orchestration, next_event: Option<u64>, next_run: Option<u64>) -> bool {
+    let (events, runs) = (state.status().event_seq, state.archived_records());
+    next_event.unwrap_or(1) <= events || next_run.unwrap_or(1) <= runs
+}
+
 fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().expect("nothing panics while it holds this lock")
 }
@@ -186,11 +198,7 @@ impl Tail {
 }
 
 impl mnemosyne_consensus::Observer for Tail {
-    fn applied(
-        &mut self,
-        _state: &mnemosyne_core::orchestration::Orchestration,
-        applied: mnemosyne_consensus::Applied,
-    ) {
+    fn applied(&mut self, _state: &Orchestration, applied: mnemosyne_consensus::Applied) {
         for event in applied.events {
             let due = self.due.unwrap_or(event.seq);
             if event.seq < due {
@@ -203,6 +211,10 @@ impl mnemosyne_consensus::Observer for Tail {
         let known = self.archive.next_seq().unwrap_or(0);
         let beyond = |retired: &Retired| retired.first + retired.image.record_count() > known;
         self.leaving.extend(applied.retired.into_iter().filter(beyond));
+    }
+
+    fn lacks(&self, restored: &Orchestration) -> bool {
+        lack(restored, self.history.next_seq(), self.archive.next_seq())
     }
 
     fn before_snapshot(&mut self) -> io::Result<()> {

@@ -57,6 +57,27 @@ impl History {
     }
 }
 
+impl History {
+    /// Names of the files that say what is in others and are not as they were written, relative to the storage folder.
+    /// They are not needed: [`History::make_indexes`] makes them again.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn damaged_indexes(backend: &Arc<dyn StorageBackend>, dir: &str) -> Result<Vec<String>, StoreError> {
+        let names = list_if_there(&**backend, dir).map_err(|error| StoreError::io("list", dir, error))?;
+        let mut damaged = Vec::new();
+        for name in names.into_iter().filter(|name| sidecar::first_seq_in(name).is_some()) {
+            let path = format!("{dir}/{name}");
+            let is_damaged = sidecar::is_damaged(&**backend, &path);
+            if is_damaged.map_err(|error| StoreError::io("read", &path, error))? {
+                damaged.push(path);
+            }
+        }
+        damaged.sort_unstable();
+        Ok(damaged)
+    }
+}
+
 /// What comes behind a file.
 #[derive(Clone, Copy)]
 enum After {

@@ -16,7 +16,7 @@ use super::keys::Keys;
 use super::segment::Segment;
 use super::tag::Key;
 use crate::codec::{Decoder, Encoder};
-use crate::format::{FileTag, HISTORY_INDEX};
+use crate::format::{FileTag, HISTORY_INDEX, TagError};
 use crate::storage::{OpenMode, StorageBackend, read_up_to, remove_if_there};
 
 const SUFFIX: &str = ".idx";
@@ -90,6 +90,24 @@ pub(super) fn read_summary(backend: &dyn StorageBackend, dir: &str, identity: Id
     Some(Head::decode(&bytes, identity)?.summary)
 }
 
+/// Whether an index is not as it was written, whatever it is an index of. One that is not there is none.
+pub(super) fn is_damaged(backend: &dyn StorageBackend, path: &str) -> io::Result<bool> {
+    let file = match backend.open(path, OpenMode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        opened => opened?,
+    };
+    let length = usize::try_from(file.len()?).unwrap_or(usize::MAX);
+    let bytes = read_up_to(&*file, 0, length)?;
+    if let Err(error) = HISTORY_INDEX.check(&bytes) {
+        // A later release may have written it.
+        return Ok(matches!(error, TagError::Foreign));
+    }
+    let Some((head, body)) = bytes.split_at_checked(HEAD_BYTES) else { return Ok(true) };
+    let body_is_whole = Head::checksums(head)
+        .is_some_and(|(crc, length)| body.len() as u64 == length && crc32c::crc32c(body) == crc);
+    Ok(!body_is_whole)
+}
+
 fn open(
     backend: &dyn StorageBackend,
     dir: &str,
@@ -109,9 +127,8 @@ struct Head {
 }
 
 impl Head {
-    fn decode(bytes: &[u8], identity: Identity) -> Option<Self> {
-        HISTORY_INDEX.check(bytes).ok()?;
-        let head = bytes.get(..HEAD_BYTES)?;
+    /// Checksum and length of the body, as a head tells that is as it was written.
+    fn checksums(head: &[u8]) -> Option<(u32, u64)> {
         let mut decoder = Decoder::new(head);
         decoder.take(FileTag::BYTES)?;
         let mut without_crc = head.to_vec();
@@ -119,7 +136,15 @@ impl Head {
         if decoder.u32()? != crc32c::crc32c(&without_crc) {
             return None;
         }
-        let (body_crc, body_bytes) = (decoder.u32()?, decoder.u64()?);
+        Some((decoder.u32()?, decoder.u64()?))
+    }
+
+    fn decode(bytes: &[u8], identity: Identity) -> Option<Self> {
+        HISTORY_INDEX.check(bytes).ok()?;
+        let head = bytes.get(..HEAD_BYTES)?;
+        let (body_crc, body_bytes) = Self::checksums(head)?;
+        let mut decoder = Decoder::new(head);
+        decoder.take(HEAD_CRC_AT + 16)?;
         let (first_seq, salt, tags_version) = (decoder.u64()?, decoder.u64()?, decoder.u32()?);
         if (Identity { first_seq, salt, tags_version }) != identity {
             return None;

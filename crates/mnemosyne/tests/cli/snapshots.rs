@@ -111,3 +111,26 @@ fn when_no_snapshot_is_whole_the_data_is_refused_and_left_alone() {
     }
     assert!(before == content(&scene), "nothing is changed");
 }
+
+#[test]
+fn what_the_archive_and_the_history_lost_at_their_end_is_written_again_from_the_log() {
+    for mends in ["doctor --fix", "submit plan.yaml"] {
+        let scene = with_snapshots(3);
+        // What the last node had not written is written by the next one.
+        scene.line("submit plan.yaml").exits(0).says("exists already");
+        let known = archived(&scene);
+        let runs = scene.line("ps --runs --limit 1000").exits(0).stdout;
+        let events = scene.line("events --after 0").exits(0).stdout;
+        for folder in ["archive", "history"] {
+            let file = scene.data_dir().join(folder).join("00000000000000000001.hist");
+            damage(&file, |bytes| bytes.truncate(bytes.len() - bytes.len() / 4));
+        }
+        assert!(archived(&scene) + 1 < known, "also some that the newest snapshot covers");
+        assert_eq!(scene.line("ps --runs --limit 1000").exits(0).stdout, runs, "the log tells them");
+        assert_eq!(scene.line("events --after 0").exits(0).stdout, events);
+        scene.line(mends).exits(0);
+        assert_eq!(archived(&scene), known, "{mends}");
+        assert_eq!(scene.line("ps --runs --limit 1000").exits(0).stdout, runs);
+        assert!(scene.line("events --after 0").exits(0).stdout.starts_with(&events));
+    }
+}
