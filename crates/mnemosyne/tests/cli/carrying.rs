@@ -219,7 +219,7 @@ fn what_is_left_of_a_damaged_log_goes_on_elsewhere() {
         (name.to_owned(), format!("{}, needs: [{needs}]", does(steps)))
     };
     here.write("plan.yaml", plan([step("a", ""), step("b", "a"), step("c", "b"), step("d", "c")]));
-    ["go-a", "go-b"].map(|go| here.touch(go));
+    ["go-a", "go-b"].iter().for_each(|go| here.touch(go));
     let node = here.spawn(["run", "plan.yaml"]);
     wait_until("the third item to be at work", || here.lines("effects") == ["a", "b", "c"]);
     here.wait_state("c", "running");
@@ -247,7 +247,7 @@ fn what_is_left_of_a_damaged_log_goes_on_elsewhere() {
     there.line(&format!("import run.mnemosyne --base-dir {}", there.path().display())).exits(0);
     let states = states(&there, &run);
     assert!(states[..2] == ["succeeded", "succeeded"] && states[3] == "pending", "{states:?}");
-    ["go-c", "go-d"].map(|go| there.touch(go));
+    ["go-c", "go-d"].iter().for_each(|go| there.touch(go));
     let _node = there.up();
     there.line(&format!("wait {run}")).exits(0);
     assert_eq!(there.lines("effects"), ["c", "d"], "what was done stays done, as far as it could be read");

@@ -1,7 +1,7 @@
 //! Snapshots that are damaged: the one before and the log lead to the same state.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::damage::{content, damage};
 use crate::support::plan::{does, plan};
@@ -20,7 +20,7 @@ fn archived(scene: &Scene) -> usize {
     line.split_whitespace().nth(2).and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("{line}"))
 }
 
-fn flip(file: &PathBuf) {
+fn flip(file: &Path) {
     damage(file, |bytes| {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
@@ -102,7 +102,7 @@ fn when_no_snapshot_is_whole_the_data_is_refused_and_left_alone() {
     let scene = with_snapshots(3);
     // A node that starts tidies up after one that was killed; afterwards nothing may change any more.
     scene.line("submit plan.yaml").exits(0).says("exists already");
-    snapshots(&scene).iter().for_each(flip);
+    snapshots(&scene).iter().for_each(|file| flip(file));
     let before = content(&scene);
     for command in ["ps", "submit plan.yaml", "up", "status", "doctor --fix"] {
         let told = scene.line(command).exits(6);
