@@ -26,8 +26,11 @@ impl Orchestration {
     pub(crate) fn check_token(&mut self, id: ItemId, token: FencingToken) -> Result<ItemRef, Refusal> {
         let at = self.find_item(id)?;
         let current = self.item(at).granted().map(|attempt| attempt.token);
-        let is_mistaken = planted!(self, StaleTokenAccepted)
-            || (planted!(self, LostTokenAccepted) && self.item(at).lost_with_its_node(token));
+        let is_mistaken = if planted!(self, LostTokenAccepted) {
+            self.item(at).lost_with_its_node(token)
+        } else {
+            planted!(self, StaleTokenAccepted)
+        };
         if current == Some(token) || (is_mistaken && current.is_some()) {
             return Ok(at);
         }

@@ -1,5 +1,5 @@
 //! What must be there after a power cut: the state after all that was acknowledged, or after that and what was on its
-//! way; and every event up to there.
+//! way; and every event and every run that had left the state up to there.
 
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ struct Reference {
     state: Orchestration,
     done: usize,
     events: Vec<Arc<[u8]>>,
+    /// Records of runs that have left the state.
+    archived: Vec<Arc<[u8]>>,
 }
 
 /// The two states of which one must be there.
@@ -38,6 +40,8 @@ impl Reference {
             let output = self.state.apply(entry.index, &entry.batch);
             let events = output.events.iter().map(|event| postcard::to_stdvec(event).expect("can be written"));
             self.events.extend(events.map(Arc::from));
+            let archived = output.retired.iter().flat_map(|retired| retired.image.records());
+            self.archived.extend(archived.map(Arc::from));
         }
         self.done = upto;
     }
@@ -70,6 +74,11 @@ impl Expected {
         self.sent.advance(all, sent);
     }
 
+    /// Records of runs that have left the state, as far as that was acknowledged.
+    pub(crate) fn archived(&self) -> usize {
+        self.acknowledged.archived.len()
+    }
+
     /// Compares what a member has found; returns the time it has come to.
     pub(crate) async fn check(&self, member: &Member, context: &str) -> Stamp {
         let (found, applied, now) = look(member).await;
@@ -79,7 +88,8 @@ impl Expected {
             let (one, other) = (self.acknowledged.state.applied(), self.sent.state.applied());
             panic!("{context}: the state at {applied} is neither that of entry {one} nor that of {other}")
         });
-        self.check_history(member, &reference.events, context);
+        check_history(member, &reference.events, context);
+        check_archive(member, &reference.archived, context);
         now
     }
 
@@ -90,15 +100,26 @@ impl Expected {
         let matches = references.iter().any(|reference| reference.bytes_after_tick(applied, now) == found);
         assert!(matches, "{context}: what was done after the power cut is not there after the next one");
     }
+}
 
-    /// The history has every event, as it was, without a gap.
-    fn check_history(&self, member: &Member, expected: &[Arc<[u8]>], context: &str) {
-        let history = member.history.lock().expect("nothing panics while it holds this lock");
-        let found = history.read(0, usize::MAX).unwrap_or_else(|error| panic!("{context}: {error}"));
-        assert_eq!(found.len(), expected.len(), "{context}: events in the history");
-        for ((seq, found), (expected, number)) in found.iter().zip(expected.iter().zip(1..)) {
-            assert_eq!((*seq, found.as_slice()), (number, &**expected), "{context}: event {number}");
-        }
+/// The history has every event, as it was, without a gap.
+fn check_history(member: &Member, expected: &[Arc<[u8]>], context: &str) {
+    let history = member.history.lock().expect("nothing panics while it holds this lock");
+    let found = history.read(0, usize::MAX).unwrap_or_else(|error| panic!("{context}: {error}"));
+    compare(&found, expected, &format!("{context}: events"));
+}
+
+/// The archive has every run that has left the state, once.
+fn check_archive(member: &Member, expected: &[Arc<[u8]>], context: &str) {
+    let archive = member.archive.lock().expect("nothing panics while it holds this lock");
+    let found = archive.reader().records(0, usize::MAX).unwrap_or_else(|error| panic!("{context}: {error}"));
+    compare(&found, expected, &format!("{context}: records in the archive"));
+}
+
+fn compare(found: &[(u64, Vec<u8>)], expected: &[Arc<[u8]>], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for ((seq, found), (expected, number)) in found.iter().zip(expected.iter().zip(1..)) {
+        assert_eq!((*seq, found.as_slice()), (number, &**expected), "{what}: number {number}");
     }
 }
 

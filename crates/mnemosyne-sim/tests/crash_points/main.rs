@@ -1,7 +1,7 @@
 //! Every operation of a disk under a workload, and what a power cut there leaves: nothing is lost, torn or out of
 //! order that was acknowledged, and nothing is there that was never asked for.
 //!
-//! Nothing is modelled here. A member as it stands in every node, with its log, its snapshots and its history, works
+//! Nothing is modelled here. A member as it stands in every node, with its log, its snapshots, its history and its archive, works
 //! on a disk of which a copy is made before each operation that changes something. Each copy loses its power in each
 //! of three ways, and a member is started from what is left of it.
 //! Source: "All File Systems Are Not Created Equal" (OSDI 2014), which tried every crash point of eleven programs.
@@ -43,6 +43,7 @@ struct Figures {
     power_cuts: u64,
     interrupted: u64,
     went_on: u64,
+    archived: usize,
 }
 
 #[test]
@@ -81,11 +82,12 @@ fn a_power_cut_at_any_operation_of_the_disk_loses_nothing_and_invents_nothing() 
         all.power_cuts += figures.power_cuts;
         all.interrupted += figures.interrupted;
         all.went_on += figures.went_on;
+        all.archived = figures.archived.max(all.archived);
     }
     println!("{OPERATIONS} commands: {all:?}");
     assert!(all.operations > OPERATIONS * 2, "each command is at least written and synced: {all:?}");
     assert_eq!(all.power_cuts, all.operations * LOSSES.len() as u64);
-    assert!(all.interrupted > 100 && all.went_on > 100, "{all:?}");
+    assert!(all.interrupted > 100 && all.went_on > 100 && all.archived > 20, "{all:?}");
 }
 
 fn look_at_all(images: &Mutex<Receiver<Image>>, sent: &Mutex<Vec<Sent>>) -> Figures {
@@ -99,6 +101,7 @@ fn look_at_all(images: &Mutex<Receiver<Image>>, sent: &Mutex<Vec<Sent>>) -> Figu
             expected.advance(&sent, image.acknowledged, image.sent);
         }
         figures.operations += 1;
+        figures.archived = expected.archived();
         for (way, loss) in (0..).zip(LOSSES) {
             let number = image.disk.operations();
             let context = format!("power cut before operation {} ({loss:?})", number + 1);

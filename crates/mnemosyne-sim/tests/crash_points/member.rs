@@ -1,4 +1,5 @@
-//! A member with its stores on one disk, put together as a node does it, and its observer, which writes the history.
+//! A member with its stores on one disk, put together as a node does it, and its observer, which writes the history
+//! and the archive.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -12,7 +13,7 @@ use mnemosyne_core::reply::Reply;
 use mnemosyne_core::time::{Span, Stamp};
 use mnemosyne_persistence::log::Execution;
 use mnemosyne_persistence::storage::FaultBackend;
-use mnemosyne_persistence::{History, HistoryOptions, Log, LogOptions, SnapshotStore, StorageBackend};
+use mnemosyne_persistence::{Archive, History, HistoryOptions, Log, LogOptions, SnapshotStore, StorageBackend};
 
 pub(crate) const NODE: NodeId = NodeId(1);
 
@@ -26,11 +27,13 @@ pub(crate) struct Member {
     pub(crate) consensus: Consensus,
     pub(crate) log: Log,
     pub(crate) history: Arc<Mutex<History>>,
+    pub(crate) archive: Arc<Mutex<Archive>>,
     pub(crate) effects: Arc<Mutex<Vec<Effect>>>,
 }
 
 struct Outlet {
     history: Arc<Mutex<History>>,
+    archive: Arc<Mutex<Archive>>,
     effects: Arc<Mutex<Vec<Effect>>>,
 }
 
@@ -42,10 +45,18 @@ impl Observer for Outlet {
             // What the disk refuses stays in memory; a gap shows when the history is read.
             let _ = history.append(event.seq, &bytes);
         }
+        let mut archive = self.archive.lock().expect("nothing panics while it holds this lock");
+        for retired in &applied.retired {
+            for (seq, record) in (retired.first..).zip(retired.image.records()) {
+                let _ = archive.append(seq, &record);
+            }
+        }
         self.effects.lock().expect("nothing panics while it holds this lock").extend(applied.effects);
     }
 
     fn before_snapshot(&mut self) -> io::Result<()> {
+        let mut archive = self.archive.lock().expect("nothing panics while it holds this lock");
+        archive.sync().map_err(io::Error::other)?;
         let mut history = self.history.lock().expect("nothing panics while it holds this lock");
         history.sync().map(|_| ()).map_err(io::Error::other)
     }
@@ -69,9 +80,16 @@ impl Member {
             buffer_bytes_max: 1 << 10,
             ..HistoryOptions::default()
         };
-        let history = History::open(backend, "history", options).map_err(|error| error.to_string())?;
-        let (history, effects) = (Arc::new(Mutex::new(history)), Arc::default());
-        let observer = Outlet { history: Arc::clone(&history), effects: Arc::clone(&effects) };
+        let history = History::open(Arc::clone(&backend), "history", options);
+        let history = Arc::new(Mutex::new(history.map_err(|error| error.to_string())?));
+        let archive = Archive::open(backend, "archive", options);
+        let archive = Arc::new(Mutex::new(archive.map_err(|error| error.to_string())?));
+        let effects = Arc::default();
+        let observer = Outlet {
+            history: Arc::clone(&history),
+            archive: Arc::clone(&archive),
+            effects: Arc::clone(&effects),
+        };
         let options = Options {
             node: NODE,
             log: log.clone(),
@@ -80,7 +98,7 @@ impl Member {
             snapshot_bytes: u64::MAX,
         };
         let consensus = Consensus::open(options).await.map_err(|error| error.to_string())?;
-        Ok(Self { consensus, log, history, effects })
+        Ok(Self { consensus, log, history, archive, effects })
     }
 
     pub(crate) async fn propose(&self, batch: Batch) -> Vec<Reply> {
