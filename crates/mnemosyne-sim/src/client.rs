@@ -158,7 +158,8 @@ impl Sim {
     fn submission(&mut self, at: usize, spec: Option<RunSpec>) -> Option<Command> {
         let mut spec = spec?;
         let existing = OnExisting::Continue;
-        self.store_run(at, &mut spec).then(|| Command::Submit(Submission { spec, existing }))
+        let is_stored = self.store_run(at, &mut spec);
+        is_stored.then_some(Command::Submit(Submission { spec, existing }))
     }
 
     pub(crate) fn client_answered(&mut self, number: u64, reply: &Reply) {
