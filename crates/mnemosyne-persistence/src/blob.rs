@@ -241,9 +241,10 @@ impl BlobStore {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn list(&self) -> Result<Vec<BlobId>, StoreError> {
-        let list = |dir: &str| {
-            let names = self.backend.list(dir);
-            names.map_err(|error| StoreError::io("list", dir, error))
+        let list = |dir: &str| match self.backend.list(dir) {
+            // Somebody's file where a folder would be: no blob lies in it.
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Ok(Vec::new()),
+            names => names.map_err(|error| StoreError::io("list", dir, error)),
         };
         let mut ids = Vec::new();
         for folder in list(&self.dir)? {

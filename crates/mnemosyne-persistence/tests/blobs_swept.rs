@@ -89,3 +89,16 @@ fn whoever_puts_while_it_is_swept_has_his_blob() {
     assert!(swept.removed >= 2000, "{swept:?}");
     assert!(put.iter().all(|id| blobs.contains(*id).expect("look")));
 }
+
+#[test]
+fn a_file_of_somebody_else_among_the_blobs_is_no_blob_and_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let backend: Arc<dyn StorageBackend> = Arc::new(FileBackend::open(folder.path()).expect("open"));
+    let blobs = open(&backend);
+    let id = blobs.put(b"content").expect("put");
+    let stray = folder.path().join("blobs/zz");
+    std::fs::write(&stray, "a note").expect("it can be written");
+    assert_eq!(blobs.list().expect("list"), [id]);
+    assert_eq!(blobs.sweep(&NOW, &|_| true).expect("swept").needed, 1);
+    assert!(stray.exists());
+}

@@ -115,6 +115,23 @@ fn retention_removes_whole_segments() {
 }
 
 #[test]
+fn a_history_goes_on_behind_a_gap_and_keeps_what_is_before_it() {
+    let backend = memory();
+    let mut history = open(&backend).expect("open");
+    fill(&mut history, 0..100);
+    history.go_on_at(200).expect("behind the gap");
+    assert_eq!(history.next_seq(), Some(200));
+    assert!(matches!(history.go_on_at(150), Err(StoreError::Gap { .. })));
+    fill(&mut history, 200..220);
+    history.sync().expect("durable");
+    let expected: Vec<_> = events(0..100).into_iter().chain(events(200..220)).collect();
+    assert_eq!(history.read(0, 1_000).expect("read"), expected);
+    let mut history = open(&backend).expect("reopen");
+    assert_eq!((history.first_seq(), history.next_seq()), (Some(0), Some(220)));
+    assert_eq!(history.read(0, 1_000).expect("read"), expected);
+}
+
+#[test]
 fn a_history_starts_anew_behind_a_snapshot_of_another_node() {
     let backend = memory();
     let mut history = open(&backend).expect("open");

@@ -381,7 +381,11 @@ fn what_was_never_granted_is_unknown_and_what_is_over_is_over() {
     let standing = |story: &Story, node, at, token| story.state.standing(node, id.item(at), token);
     assert_eq!(standing(&story, NODE, 0, token), Standing::Held);
     assert_eq!(standing(&story, OTHER, 0, token), Standing::Over, "another node holds it");
-    assert_eq!(standing(&story, NODE, 1, token), Standing::Unknown, "another item has it, and this one never had");
+    assert_eq!(
+        standing(&story, NODE, 1, token),
+        Standing::Unknown,
+        "another item has it, and this one never had"
+    );
     let never = mnemosyne_core::id::FencingToken(token.0 + 1);
     assert_eq!(standing(&story, NODE, 1, never), Standing::Unknown);
     story.finish(id.item(0), interrupted());

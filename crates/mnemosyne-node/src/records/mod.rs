@@ -102,7 +102,11 @@ impl Records {
             if due.is_some_and(|due| event.seq > due) {
                 // Its files were removed or shortened by somebody; what is left of the log no longer tells what was
                 // in them.
-                tracing::warn!(?due, next = event.seq, "events are gone from the history, which goes on behind the gap");
+                tracing::warn!(
+                    ?due,
+                    next = event.seq,
+                    "events are gone from the history, which goes on behind the gap"
+                );
                 history.go_on_at(event.seq).map_err(io::Error::other)?;
             }
             let bytes = postcard::to_stdvec(event).map_err(io::Error::other)?;
