@@ -243,7 +243,7 @@ impl BlobStore {
     pub fn list(&self) -> Result<Vec<BlobId>, StoreError> {
         let list = |dir: &str| match self.backend.list(dir) {
             // Somebody's file where a folder would be: no blob lies in it.
-            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(Vec::new()),
             names => names.map_err(|error| StoreError::io("list", dir, error)),
         };
         let mut ids = Vec::new();
