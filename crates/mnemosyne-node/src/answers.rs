@@ -1,5 +1,6 @@
 //! Answers that need nothing but the state and what agents wrote: the same from a running node and from the disk.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -133,6 +134,47 @@ pub(crate) fn no_payload(error: &PayloadError) -> Answer {
     }
 }
 
+/// The answer of the state together with that of the archive, which was asked since the first may not be all.
+pub(crate) fn joined(asked: Option<String>, here: Answer, before: Option<Answer>) -> Answer {
+    match (asked, here, before) {
+        (Some(text), Answer::Found(here), Some(Answer::Found(before))) => {
+            Answer::Found(of_both(&text, here, before))
+        }
+        (_, here, before) => before.unwrap_or(here),
+    }
+}
+
+/// The text that is to be found, if something is.
+pub(crate) fn text_to_find(request: &Request) -> Option<String> {
+    if let Request::Find(text) = request { Some(text.clone()) } else { None }
+}
+
+/// What a text stands for among the runs of the state and those before: a beginning that both have is not unique.
+fn of_both(text: &str, here: Found, before: Found) -> Found {
+    if is_whole(text, &here) || before == Found::Nothing {
+        return here;
+    }
+    if is_whole(text, &before) || here == Found::Nothing {
+        return before;
+    }
+    let all: BTreeSet<RunId> = runs_of(&here).into_iter().chain(runs_of(&before)).collect();
+    if all.len() == 1 { here } else { Found::Several(all.into_iter().take(CANDIDATES_MAX).collect()) }
+}
+
+/// Whether the text names the run that was found by its whole id.
+fn is_whole(text: &str, found: &Found) -> bool {
+    parts_of(text).0.parse::<RunId>().is_ok_and(|run| runs_of(found) == [run])
+}
+
+fn runs_of(found: &Found) -> Vec<RunId> {
+    match found {
+        Found::Nothing => Vec::new(),
+        Found::Run(run) => vec![*run],
+        Found::Item(item) => vec![item.run],
+        Found::Several(runs) => runs.clone(),
+    }
+}
+
 /// What a text stands for: a run id or the beginning of one, and behind it
 /// `.ORDINAL` or `/NAME` for an item.
 fn find(state: &Orchestration, text: &str) -> Found {
@@ -164,14 +206,32 @@ pub(crate) fn find_item(state: &Orchestration, run: RunId, item: Option<&str>) -
     by_ordinal.or_else(|| state.item_by_name(run, item)).map_or(Found::Nothing, Found::Item)
 }
 
-/// Whether the state does not know what is asked about; it may have left it.
+/// Whether the state does not know what is asked about, which may have left it; or not whether there is more of it.
 pub(crate) fn is_unknown(request: &Request, answer: &Answer) -> bool {
     match answer {
-        Answer::Found(Found::Nothing)
-        | Answer::Reply(Reply::Refused(Refusal::UnknownRun { .. } | Refusal::UnknownItem { .. })) => true,
+        Answer::Found(found) => !matches!(request, Request::Find(text) if is_whole(text, found)),
+        Answer::Reply(Reply::Refused(Refusal::UnknownRun { .. } | Refusal::UnknownItem { .. })) => true,
         Answer::Items(items) => {
             items.is_empty() && matches!(request, Request::Items(filter) if filter.run.is_some())
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_that_state_and_archive_have_is_not_unique_and_a_whole_id_is() {
+        let [one, two] = [1 << 30, (1 << 30) + 1].map(RunId::from_u64);
+        let both = |text: &str| of_both(text, Found::Run(one), Found::Item(two.item(3)));
+        assert_eq!(both("1"), Found::Several(vec![one, two]));
+        assert_eq!(both(&one.to_string()), Found::Run(one));
+        assert_eq!(both(&format!("{two}.4")), Found::Item(two.item(3)));
+        let same = of_both("1", Found::Item(one.item(0)), Found::Item(one.item(0)));
+        assert_eq!(same, Found::Item(one.item(0)), "it is on its way into the archive");
+        assert_eq!(of_both("1", Found::Nothing, Found::Run(two)), Found::Run(two));
+        assert_eq!(of_both("1", Found::Run(one), Found::Nothing), Found::Run(one));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use mnemosyne_consensus::Consensus;
-use mnemosyne_control::{Answer, Endpoint, OutputQuery, Performance, Request};
+use mnemosyne_control::{Answer, Endpoint, Found, OutputQuery, Performance, Request};
 use mnemosyne_core::agent::PoolView;
 use mnemosyne_core::command::{Command, ForkSource, Submission, Target};
 use mnemosyne_core::id::ItemId;
@@ -142,7 +142,13 @@ impl NodeEndpoint {
         if !answers::is_unknown(&request, &answer) {
             return Ok(answer);
         }
-        Ok(self.records.answer(self.clock.now(), request).await?.unwrap_or(answer))
+        let asked = answers::text_to_find(&request);
+        let before = match self.records.answer(self.clock.now(), request).await {
+            // What the state knows is found also when the archive cannot be read.
+            Err(_) if matches!(answer, Answer::Found(ref found) if *found != Found::Nothing) => None,
+            before => before?,
+        };
+        Ok(answers::joined(asked, answer, before))
     }
 
     fn performance(&self) -> Performance {

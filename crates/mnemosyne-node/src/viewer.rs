@@ -136,7 +136,14 @@ impl Viewer {
         let Some(stores) = &self.stores else { return answer.ok_or_else(needs_node) };
         match answer {
             Some(answer) if !answers::is_unknown(&request, &answer) => Ok(answer),
-            answer => stores.records.answer(now, request).await?.or(answer).ok_or_else(needs_node),
+            answer => {
+                let asked = answers::text_to_find(&request);
+                let before = stores.records.answer(now, request).await?;
+                match answer {
+                    Some(here) => Ok(answers::joined(asked, here, before)),
+                    None => before.ok_or_else(needs_node),
+                }
+            }
         }
     }
 

@@ -122,3 +122,27 @@ fn what_nothing_refers_to_goes_and_what_a_run_refers_to_stays() {
     assert!(kept.iter().all(|path| path.exists()), "the archive refers to them");
     assert!(scene.line(&format!("show {run}/a --json")).exits(0).stdout.contains(&large[..1000]));
 }
+
+#[test]
+fn a_beginning_that_a_run_in_memory_and_one_before_share_is_not_unique() {
+    let scene = Scene::new();
+    scene.write("mnemosyne.toml", "[scheduling]\nretention = \"1ms\"\n");
+    let before = scene.submit(&plan([("a", does(["exit:0"]))]));
+    let node = scene.up();
+    wait_until("the run to leave the state", || scene.items().is_empty());
+    let here = scene.submit(&plan([("b", "run: \"true\", delay: 1h".to_owned())]));
+    let shared: String =
+        before.chars().zip(here.chars()).take_while(|(one, other)| one == other).map(|(one, _)| one).collect();
+    assert!(!shared.is_empty(), "{before} {here}");
+    let ask = || {
+        let told = scene.run(["show", &shared]).exits(2).stderr;
+        assert!(told.contains(&before) && told.contains(&here) && told.contains("type more of it"), "{told}");
+        scene.run(["show", &before]).exits(0);
+        scene.run(["show", &here]).exits(0);
+        scene.run(["show", &format!("{before}/a")]).exits(0);
+    };
+    ask();
+    scene.line("down").exits(0);
+    drop(node);
+    ask();
+}
