@@ -377,7 +377,7 @@ impl ProcessRunner {
         let schema = match self.schema(order) {
             Ok(schema) => schema,
             Err(Unprepared::Machine(error)) => return Err(error),
-            Err(Unprepared::Work(error) | Unprepared::Later(error)) => {
+            Err(Unprepared::Work(error) | Unprepared::Later(error) | Unprepared::Again(error)) => {
                 return Ok(interrupted(format!("the item's task cannot be read: {error}")));
             }
         };

@@ -13,9 +13,9 @@ use mnemosyne_core::work::attempt::{AttemptResult, Cause};
 use mnemosyne_core::work::task::{RunContext, TaskSpec, Workspace};
 use serde_json::Value;
 
-use super::{ProcessRunner, cannot_start};
+use super::{ProcessRunner, cannot_start, interrupted};
 use crate::context::told;
-use crate::fault::{in_full, passing};
+use crate::fault::{in_full, passes, passing};
 use crate::launch::{LaunchError, Surroundings, prepare};
 use crate::stores::PayloadError;
 
@@ -28,17 +28,20 @@ pub(crate) enum Unprepared {
     Work(String),
     /// It would help later: a lock is held, or git took too long.
     Later(String),
-    /// It would.
+    /// A folder or file cannot be made, and nothing says that this passes: it may help, and is bounded.
+    Again(String),
+    /// It would: the machine has too little of something just now.
     Machine(io::Error),
 }
 
 impl Unprepared {
-    /// What it means for the attempt; an error when the disk is full, or a folder
-    /// cannot be made: that is no fault of the work.
+    /// What it means for the attempt; an error when the disk is full, or there is too little of something else: that
+    /// is no fault of the work.
     fn result(self) -> io::Result<AttemptResult> {
         match self {
             Self::Machine(error) => Err(error),
             Self::Work(text) => Ok(cannot_start(text)),
+            Self::Again(text) => Ok(interrupted(text)),
             Self::Later(text) => {
                 let (cause, after) = (Cause::Interrupted, Some(LATER));
                 Ok(AttemptResult::Requeue { cause, message: text.into(), after })
@@ -59,6 +62,9 @@ pub(crate) fn settled<T>(prepared: Result<T, Unprepared>) -> io::Result<Result<T
 impl From<LaunchError> for Unprepared {
     fn from(error: LaunchError) -> Self {
         match error {
+            LaunchError::Io { what, source } if !passes(&source) => {
+                Self::Again(format!("cannot prepare {what}: {source}"))
+            }
             LaunchError::Io { what, source } => {
                 Self::Machine(io::Error::new(source.kind(), format!("cannot prepare {what}: {source}")))
             }
@@ -150,5 +156,24 @@ impl ProcessRunner {
             true => Unprepared::Later(format!("no worktree yet: {}", in_full(&error))),
             false => Unprepared::Work(format!("no worktree: {}", in_full(&error))),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_made_ends_the_attempt_and_a_full_disk_does_not() {
+        let of = |kind: io::ErrorKind| {
+            Unprepared::from(LaunchError::Io { what: "the item's folder", source: kind.into() }).result()
+        };
+        for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::NotADirectory] {
+            let Ok(AttemptResult::Requeue { cause: Cause::Interrupted, message, .. }) = of(kind) else {
+                panic!("{kind:?}: {:?}", of(kind));
+            };
+            assert!(message.starts_with("cannot prepare the item's folder: "), "{message}");
+        }
+        assert!(of(io::ErrorKind::StorageFull).is_err(), "there may be room again");
     }
 }

@@ -302,3 +302,22 @@ fn damaged_outputs_are_damaged_data_and_no_failed_item() {
     fs::remove_file(blob).expect("it is ours");
     scene.run(["show", &id]).exits(6).says("is missing");
 }
+
+#[test]
+fn an_item_whose_folder_cannot_be_made_ends_says_why_and_can_be_tried_again() {
+    let scene = Scene::new();
+    scene.write("mnemosyne.toml", "[scheduling]\nrequeues_max = 2\n");
+    let run = scene.submit(&plan([("a", does(["append:effects:a"]))]));
+    // Something else lies where the folder of the run would be.
+    let in_the_way = scene.data_dir().join(format!("items/{run}"));
+    fs::write(&in_the_way, "something else").expect("a file");
+    let _node = scene.up();
+    scene.line(&format!("wait {run}")).exits(1);
+    let why = scene.why("a");
+    assert!(why.contains("cannot prepare the item's folder: "), "{why}");
+    assert_eq!(scene.show("a")["history"].as_array().map(Vec::len), Some(3), "{}", scene.show("a"));
+    fs::remove_file(&in_the_way).expect("it is ours");
+    scene.line(&format!("retry {run}")).exits(0);
+    scene.line(&format!("wait {run}")).exits(0);
+    assert_eq!(scene.lines("effects"), ["a"]);
+}
