@@ -9,6 +9,7 @@ use crate::support::plan::{does, plan};
 use crate::support::{Outcome, Scene, wait_until};
 
 const HISTORY: &str = "history/00000000000000000001.hist";
+const ARCHIVE: &str = "archive/00000000000000000001.hist";
 
 /// A scene with two finished runs, the work of two nodes: what the first one has written is in front of something.
 fn finished() -> Scene {
@@ -122,17 +123,19 @@ fn a_history_that_lacks_its_end_or_all_of_it_is_completed() {
     assert_eq!(events(&scene), before);
 }
 
-#[test]
-fn a_snapshot_that_is_damaged_is_set_aside_while_the_log_leads_to_the_state() {
+/// The snapshots of a scene, the oldest first.
+fn snapshots(scene: &Scene) -> Vec<PathBuf> {
+    let all = content(scene).into_keys();
+    all.filter(|path| path.extension().is_some_and(|extension| extension == "snap")).collect()
+}
+
+/// A scene with two snapshots, and a log that leads to both.
+fn with_snapshots() -> Scene {
     let scene = Scene::new();
     scene.write("mnemosyne.toml", "[storage]\nsegment_bytes = \"64k\"\nsnapshot_bytes = \"64k\"\n");
-    let snapshots = || -> Vec<PathBuf> {
-        let all = content(&scene).into_keys();
-        all.filter(|path| path.extension().is_some_and(|extension| extension == "snap")).collect()
-    };
     let node = scene.up();
     let mut count = 0;
-    while snapshots().len() < 2 {
+    while snapshots(&scene).len() < 2 {
         count += 1;
         assert!(count < 200, "no snapshots after {count} runs");
         let item = |number: u32| (format!("item-{number}"), "run: \"true\", delay: 1h".to_owned());
@@ -141,9 +144,95 @@ fn a_snapshot_that_is_damaged_is_set_aside_while_the_log_leads_to_the_state() {
     }
     scene.line("down").exits(0);
     drop(node);
+    scene
+}
+
+/// Ids of all runs, those that have left the state among them.
+fn runs(scene: &Scene) -> Vec<String> {
+    let listed = scene.line("ps --runs").exits(0).stdout;
+    listed.lines().skip(1).filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+/// A scene of which the log does not tell the beginning any more: what its first runs were stands in the history and
+/// the archive alone. Also how long both were when the first run had left the state, and its node had ended.
+fn compacted() -> (Scene, [usize; 2]) {
+    let scene = Scene::new();
+    let settings = [
+        "[storage]",
+        "segment_bytes = \"64k\"",
+        "snapshot_bytes = \"64k\"",
+        "[scheduling]",
+        "retention = \"1ms\"",
+    ];
+    scene.write("mnemosyne.toml", settings.join("\n"));
+    scene.write(
+        "plan.yaml",
+        plan((0..200).map(|number| (format!("item-{number}"), "run: \"true\"".to_owned()))),
+    );
+    let node = scene.up();
+    scene.line("submit plan.yaml").exits(0);
+    wait_until("the run to leave the state", || scene.items().is_empty());
+    scene.line("down").exits(0);
+    drop(node);
+    let lengths = [HISTORY, ARCHIVE].map(|file| fs::read(scene.data_dir().join(file)).expect("a file").len());
+    let node = scene.up();
+    let oldest = scene.data_dir().join("log/00000000000000000001.seg");
+    let mut count = 0;
+    while oldest.exists() {
+        count += 1;
+        assert!(count < 50, "the log is whole after {count} runs");
+        scene.line("submit plan.yaml --new").exits(0);
+        wait_until("the run to leave the state", || scene.items().is_empty());
+    }
+    scene.line("down").exits(0);
+    drop(node);
+    (scene, lengths)
+}
+
+#[test]
+fn what_the_log_does_not_tell_any_more_is_kept_as_far_as_it_is_there() {
+    let (scene, [events, finished]) = compacted();
+    let before = runs(&scene);
+    damage(&scene.data_dir().join(ARCHIVE), |bytes| bytes.truncate(finished + 10));
+    has(&scene.line("doctor").exits(6), &["BAD archive it ends with record "]);
+    scene.line("doctor --fix").exits(0);
+    assert_eq!(set_aside(&scene), [""; 0], "what is in front of the gap can be read");
+    let (first, after) = (before.last().expect("the oldest"), runs(&scene));
+    assert!(after.contains(first), "{after:?} of {before:?}");
+
+    let history = scene.data_dir().join(HISTORY);
+    damage(&history, |bytes| bytes.truncate(events + 10));
+    let bytes = fs::read(&history).expect("a file");
+    has(&scene.line("doctor").exits(6), &["BAD history does not tell the state: the history: event "]);
+    let fixed = scene.line("doctor --fix").exits(0);
+    has(
+        &fixed,
+        &["the log does not tell any more what comes after it", "are added to the history from the log"],
+    );
+    assert_eq!(set_aside(&scene), [HISTORY]);
+    assert!(content(&scene).values().any(|kept| *kept == bytes), "nothing is removed");
+    scene.line("doctor").exits(0);
+}
+
+#[test]
+fn a_snapshot_that_says_something_else_than_the_log_is_named() {
+    let (scene, other) = (with_snapshots(), with_snapshots());
+    let snapshots = snapshots(&scene);
+    let oldest = snapshots.first().expect("two of them");
+    let name = oldest.file_name().expect("a file");
+    fs::copy(other.data_dir().join("snapshots").join(name), oldest).expect("they have the same names");
+    has(&scene.line("doctor").exits(6), &["BAD state snapshot 1 is not what the log leads to: "]);
+    let before = content(&scene);
+    scene.line("doctor --fix").exits(6);
+    assert!(before == content(&scene), "nobody can say which of them is right");
+}
+
+#[test]
+fn a_snapshot_that_is_damaged_is_set_aside_while_the_log_leads_to_the_state() {
+    let scene = with_snapshots();
     let (items, before) = (scene.items().len(), events(&scene));
     has(&scene.line("doctor").exits(0), &["on the way; every invariant holds"]);
-    let newest = snapshots().pop().expect("two of them");
+    let newest = snapshots(&scene).pop().expect("two of them");
     flip(&newest);
     has(&scene.line("doctor").exits(6), &["BAD state snapshots/", "the log leads to the state without it"]);
     has(&scene.line("doctor --fix").exits(0), &["ok mended snapshots/"]);
