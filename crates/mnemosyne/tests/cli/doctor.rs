@@ -295,8 +295,8 @@ fn what_a_start_would_tidy_up_is_tidied_up() {
         let end = end_of_data(bytes).next_multiple_of(8);
         bytes[end..end + 100].fill(0xa5);
     });
-    fs::create_dir_all(data.join("snapshots")).expect("a folder");
-    for leftover in ["snapshots/00000000000000000009.tmp", "history/new.tmp"] {
+    ["snapshots", "blobs/new"].map(|folder| fs::create_dir_all(data.join(folder)).expect("a folder"));
+    for leftover in ["snapshots/00000000000000000009.tmp", "history/new.tmp", "blobs/new/1-1"] {
         fs::write(data.join(leftover), "left over").expect("a file");
     }
     fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).expect("it is ours");
@@ -308,6 +308,7 @@ fn what_a_start_would_tidy_up_is_tidied_up() {
             "(mode 755) and has mode 700 now",
             "snapshots/00000000000000000009.tmp was never finished",
             "history/new.tmp was never finished",
+            "blobs/new/1-1 was never finished",
             "100 bytes at the end of the log, never confirmed, are cut off",
         ],
     );
