@@ -126,7 +126,7 @@ fn a_history_goes_on_behind_a_gap_and_keeps_what_is_before_it() {
     history.sync().expect("durable");
     let expected: Vec<_> = events(0..100).into_iter().chain(events(200..220)).collect();
     assert_eq!(history.read(0, 1_000).expect("read"), expected);
-    let mut history = open(&backend).expect("reopen");
+    let history = open(&backend).expect("reopen");
     assert_eq!((history.first_seq(), history.next_seq()), (Some(0), Some(220)));
     assert_eq!(history.read(0, 1_000).expect("read"), expected);
 }

@@ -295,7 +295,9 @@ fn what_a_start_would_tidy_up_is_tidied_up() {
         let end = end_of_data(bytes).next_multiple_of(8);
         bytes[end..end + 100].fill(0xa5);
     });
-    ["snapshots", "blobs/new"].map(|folder| fs::create_dir_all(data.join(folder)).expect("a folder"));
+    for folder in ["snapshots", "blobs/new"] {
+        fs::create_dir_all(data.join(folder)).expect("a folder");
+    }
     for leftover in ["snapshots/00000000000000000009.tmp", "history/new.tmp", "blobs/new/1-1"] {
         fs::write(data.join(leftover), "left over").expect("a file");
     }
