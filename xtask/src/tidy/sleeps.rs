@@ -27,11 +27,6 @@ const ALLOWED: &[Exception] = &[
         reason: "the one helper that looks for what no file system tells of, with a deadline",
     },
     Exception {
-        path: "crates/mnemosyne-node/tests/builtin/ending.rs",
-        sleeps: 1,
-        reason: "a try that fails and is repeated tells nobody and is given time; without it the story holds, too",
-    },
-    Exception {
         path: "crates/mnemosyne/tests/cli/main_job.rs",
         sleeps: 1,
         reason: "measures how much processor time an idle node uses while time passes",
