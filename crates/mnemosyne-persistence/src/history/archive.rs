@@ -91,14 +91,6 @@ impl Archive {
         self.history.sync()
     }
 
-    /// Forgets everything and goes on at `seq`, as [`History::start_anew_at`] does.
-    ///
-    /// # Errors
-    /// As [`History::start_anew_at`].
-    pub fn start_anew_at(&mut self, seq: u64) -> Result<(), StoreError> {
-        self.history.start_anew_at(seq)
-    }
-
     /// Goes on at `seq`, behind a gap: records that would have come before it are lost, and all that is there stays.
     /// Makes durable what was appended.
     ///

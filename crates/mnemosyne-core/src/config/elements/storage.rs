@@ -9,7 +9,7 @@ element! {
     Storage ("storage") {
         /// Size at which a segment of the log is closed.
         segment_bytes: Bytes = Bytes::new(64 << 20), Shape::Size { min: 64 << 10, max: 1 << 30 };
-        /// Growth of the log after which a snapshot is taken.
+        /// Growth of the log after which a snapshot is taken; the log on disk has up to about twice as much.
         snapshot_bytes: Bytes = Bytes::new(256 << 20), Shape::Size { min: 64 << 10, max: 1 << 40 };
         /// Largest payload that stands in the log itself; larger ones become blobs.
         inline_bytes_max: Bytes = Bytes::new(16 << 10), Shape::Size { min: 0, max: 1 << 20 };
