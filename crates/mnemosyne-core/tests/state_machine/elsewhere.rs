@@ -416,11 +416,18 @@ fn what_cannot_be_taken_over_is_not_reopened() {
         story.now += 20;
         story.ask(Command::Drain { node: crate::story::NODE, on: false });
     }
-    ours.fail(id.item(0));
     let children = Box::new(run("children", vec![item("x", &[])]));
     theirs.finish(id.item(0), AttemptResult::Expanded { outputs: None, children });
     theirs.succeed(id.item(2));
     theirs.succeed(id.item(1));
+    let merged = resolve(&mut ours, &theirs).remove(0);
+    assert_eq!(
+        (merged.taken, merged.left),
+        (0, 3),
+        "it is at work here, and what waits for it goes on waiting"
+    );
+    assert_eq!(ours.states(id), [S::Assigned, S::Pending]);
+    ours.fail(id.item(0));
     let merged = resolve(&mut ours, &theirs).remove(0);
     assert_eq!((merged.taken, merged.left), (0, 3), "what the plan adds is not here");
     assert_eq!(ours.states(id), [S::Failed, S::Skipped], "nothing is begun again for it");
