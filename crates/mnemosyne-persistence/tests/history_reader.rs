@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use mnemosyne_persistence::{
-    History, HistoryOptions, MemoryBackend, OpenMode, StorageBackend, StorageFile, Tagger,
+    History, HistoryOptions, MemoryBackend, OpenMode, Selection, StorageBackend, StorageFile, Tagger,
 };
 
 const SMALL: HistoryOptions =
@@ -151,4 +151,34 @@ fn what_is_read_meanwhile_has_no_gap_and_only_grows() {
         next = end;
     }
     owner.join().expect("the owner is done");
+}
+
+#[test]
+fn what_is_removed_in_the_middle_of_a_question_leaves_no_gap_in_the_answer() {
+    let filled = || {
+        let mut history = History::open(Arc::new(MemoryBackend::new()), "history", SMALL).expect("open");
+        fill(&mut history, 0..4000);
+        history.sync().expect("durable");
+        history
+    };
+    for backwards in [false, true] {
+        let mut history = filled();
+        let reader = history.reader();
+        let selection = Selection { backwards, limit: 10_000, ..Selection::default() };
+        let mut asked = 0;
+        let found = reader.select(&selection, &mut |_| {
+            asked += 1;
+            if asked == 100 {
+                assert!(history.drop_before(2000).expect("dropped") > 20, "more than what is kept open");
+            }
+            true
+        });
+        let mut found = found.expect("what is there");
+        if backwards {
+            found.reverse();
+        }
+        let first = found.first().expect("the newer ones are there").0;
+        assert!(first > 0 && first <= 2000, "{first}");
+        assert!(found == events(first..4000), "from {first}");
+    }
 }

@@ -107,12 +107,15 @@ impl Search<'_> {
                 continue;
             }
             if self.selection.needs_tags()
-                && !catalog.summary(complete)?.is_some_and(|summary| summary.may_have(self.selection))
+                && catalog.summary(complete)?.is_some_and(|summary| !summary.may_have(self.selection))
             {
                 continue;
             }
-            if let Some(opened) = catalog.open(complete)? {
-                self.blocks(&opened)?;
+            match catalog.open(complete)? {
+                Some(opened) => self.blocks(&opened)?,
+                // It was removed meanwhile, and everything before it: what is found shall have no gap.
+                None if self.selection.backwards => break,
+                None => self.found.clear(),
             }
         }
         Ok(())
