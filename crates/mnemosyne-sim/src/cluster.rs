@@ -126,7 +126,9 @@ impl Sim {
         let index = running.last().1 + 1;
         running.storage.append(vec![entry.encode(index, term)]);
         let id = self.members[at].id;
-        self.note("append", &[id.0, index, term], || format!("{id} entry {index} of term {term}"));
+        self.note("append", &[id.0, index, term], || {
+            format!("{id} entry {index} of term {term} at {}", entry.in_words())
+        });
         self.tell_others(at);
     }
 

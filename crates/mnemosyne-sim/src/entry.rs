@@ -1,5 +1,7 @@
 //! What stands in the modelled log: commands, each with who asked for it.
 
+use std::fmt::Write;
+
 use mnemosyne_core::command::{Batch, Command};
 use mnemosyne_core::id::NodeId;
 use mnemosyne_core::time::Stamp;
@@ -40,6 +42,17 @@ impl Entry {
 
     pub(crate) fn decode(entry: &LogEntry) -> Option<Self> {
         postcard::from_bytes(&entry.payload).ok()
+    }
+
+    /// When it was stamped, and what it asks for by whom.
+    pub(crate) fn in_words(&self) -> String {
+        let mut words = self.stamp.to_rfc3339();
+        for Asked { origin, command } in &self.asked {
+            let command = format!("{command:?}");
+            let name = command.split(|char: char| !char.is_alphanumeric()).next().unwrap_or_default();
+            let _ = write!(words, " {name} of {}", origin.node);
+        }
+        words
     }
 
     /// What is applied, and who is to be answered.

@@ -313,6 +313,7 @@ impl Sim {
             leader: None,
             stage: Stage::Reading,
             heard_at: now,
+            makes_rounds: false,
             held: BTreeSet::new(),
             inbox: Vec::new(),
             asked: 0,

@@ -22,9 +22,9 @@ const ANSWERED_WITHIN: u64 = 3_000;
 const DRAINED_WITHIN: u64 = 900_000;
 /// Time between two looks.
 const JUDGE_EVERY: u64 = 500;
-/// Quiet time at the end, and what may be committed in it.
+/// Quiet time at the end, and what may be committed in it beside signs of life: runs leave the state, one by one.
 const QUIET_MILLIS: u64 = 5_000;
-const QUIET_ENTRIES_MAX: u64 = 30;
+const QUIET_ENTRIES_MAX: u64 = 20;
 
 impl Sim {
     pub(crate) fn heal(&mut self) {

@@ -77,6 +77,8 @@ pub(crate) struct Running {
     pub(crate) stage: Stage,
     /// The moment of its last sign of life that a quorum has taken notice of.
     pub(crate) heard_at: u64,
+    /// Whether what it does now and then has begun.
+    pub(crate) makes_rounds: bool,
     /// Attempts in the hands of this process.
     pub(crate) held: BTreeSet<FencingToken>,
     /// Commands that wait to be proposed.

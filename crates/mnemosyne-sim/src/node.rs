@@ -233,9 +233,13 @@ impl Sim {
         running.heard_at = asked_at.max(running.heard_at);
         let checked = s2_joined::check(&self.members[at]);
         self.check(checked);
-        self.beat_later(at);
-        self.janitor_later(at);
         self.coverage.count("session started");
+        // What it does now and then goes on over all sessions of a process.
+        let Some(running) = self.running(at) else { return };
+        if !std::mem::replace(&mut running.makes_rounds, true) {
+            self.beat_later(at);
+            self.janitor_later(at);
+        }
     }
 
     fn beat_later(&mut self, at: usize) {
@@ -247,8 +251,8 @@ impl Sim {
     /// The process gives a sign of life.
     pub(crate) fn beat(&mut self, at: usize) {
         let (node, now) = (self.members[at].id, self.queue.now());
-        let Some(Stage::Working(session)) = self.running(at).map(|running| running.stage) else { return };
         self.beat_later(at);
+        let Some(Stage::Working(session)) = self.running(at).map(|running| running.stage) else { return };
         // Where nobody waits for them, none are given while it is looked whether anything happens for nothing.
         let is_wanted = self.idle_since.is_none() || self.scenario.takes_others_for_gone();
         if is_wanted && !self.is_silent {
