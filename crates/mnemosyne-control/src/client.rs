@@ -22,6 +22,7 @@ pub(crate) struct Connection {
     requests: Arc<Mutex<UnixStream>>,
     latest: watch::Receiver<u64>,
     listener: JoinHandle<()>,
+    is_ending: bool,
 }
 
 /// Connects to the node of a data directory.
@@ -30,22 +31,26 @@ pub(crate) struct Connection {
 /// `NotFound` or `ConnectionRefused` when no node runs there; `InvalidData`
 /// when it is of another version.
 pub async fn connect(data_dir: &Path) -> io::Result<Handle> {
-    let requests = Arc::new(Mutex::new(open(data_dir).await?));
+    let (requests, _) = open(data_dir).await?;
     let (heard, latest) = watch::channel(0);
-    let listener = tokio::spawn(listen(open(data_dir).await?, heard));
-    Ok(Handle::remote(Connection { requests, latest, listener }))
+    let (events, is_ending) = open(data_dir).await?;
+    let listener = tokio::spawn(listen(events, heard));
+    Ok(Handle::remote(Connection { requests: Arc::new(Mutex::new(requests)), latest, listener, is_ending }))
 }
 
-async fn open(data_dir: &Path) -> io::Result<UnixStream> {
+/// A connection, and whether the node is about to end.
+async fn open(data_dir: &Path) -> io::Result<(UnixStream, bool)> {
     let (path, _folder) = short_path(data_dir)?;
     let mut stream = UnixStream::connect(path).await?;
     send(&mut stream, &Call::Hello(VERSION)).await?;
-    match receive(&mut stream).await? {
-        Some(Return::Hello(theirs)) => check_version(theirs)?,
+    let (theirs, is_ending) = match receive(&mut stream).await? {
+        Some(Return::Hello(theirs)) => (theirs, false),
+        Some(Return::Ending(theirs)) => (theirs, true),
         Some(_) => return Err(io::ErrorKind::InvalidData.into()),
         None => return Err(io::ErrorKind::ConnectionAborted.into()),
-    }
-    Ok(stream)
+    };
+    check_version(theirs)?;
+    Ok((stream, is_ending))
 }
 
 /// Asks again and again for the next event, until the node is gone.
@@ -75,6 +80,11 @@ impl Connection {
             }
         });
         conversation.await.map_err(io::Error::other)?
+    }
+
+    /// Whether the node was about to end when it was connected to.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.is_ending
     }
 
     pub(crate) fn latest_event(&self) -> u64 {

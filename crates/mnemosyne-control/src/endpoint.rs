@@ -12,4 +12,9 @@ pub trait Endpoint: Send + Sync + 'static {
 
     /// Number of the latest event, for those who wait for the next one.
     fn latest_event(&self) -> watch::Receiver<u64>;
+
+    /// Whether the node is about to end. It answers until it does.
+    fn is_ending(&self) -> bool {
+        false
+    }
 }

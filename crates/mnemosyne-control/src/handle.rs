@@ -345,6 +345,15 @@ impl Handle {
         self.call(Request::Shutdown { stop_agents }).await.map(|_| ())
     }
 
+    /// Whether the node was about to end already when it was connected to. It answers until it has ended.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        match &self.0 {
+            Link::Local(endpoint) => endpoint.is_ending(),
+            Link::Remote(connection) => connection.is_ending(),
+        }
+    }
+
     /// Number of the latest event that was heard of.
     #[must_use]
     pub fn latest_event(&self) -> u64 {

@@ -100,6 +100,7 @@ async fn accept(listener: UnixListener, endpoint: Arc<dyn Endpoint>) {
 async fn converse(mut stream: UnixStream, endpoint: Arc<dyn Endpoint>) {
     while let Ok(Some(call)) = receive::<Call>(&mut stream).await {
         let answer = match call {
+            Call::Hello(_) if endpoint.is_ending() => Return::Ending(VERSION),
             Call::Hello(_) => Return::Hello(VERSION),
             Call::Request(request) => Return::Answer(endpoint.call(request).await),
             Call::WaitEvent(seq) => {

@@ -33,6 +33,8 @@ pub(crate) enum Return {
     Answer(Answer),
     /// Number of the latest event.
     Event(u64),
+    /// First frame of a node that is about to end: its protocol version.
+    Ending(u32),
 }
 
 /// Sends one frame.

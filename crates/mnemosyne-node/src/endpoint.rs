@@ -34,6 +34,10 @@ use crate::stores::{PayloadError, Payloads};
 /// Submissions of more bytes are checked before they enter the log.
 const LARGE_SUBMISSION_BYTES: usize = 1 << 20;
 
+/// Where agents are to be stopped that are being left to their shims.
+const ENDS_ALREADY: &str = "the node is ending already, and leaves agents that run to the next one; start that with \
+    `mnemosyne up`, and end it with `mnemosyne down --stop-agents`";
+
 /// What those who talk to the node reach.
 pub(crate) struct NodeEndpoint {
     pub(crate) consensus: Consensus,
@@ -64,6 +68,10 @@ impl Endpoint for NodeEndpoint {
 
     fn latest_event(&self) -> watch::Receiver<u64> {
         self.latest.clone()
+    }
+
+    fn is_ending(&self) -> bool {
+        self.sessions.is_ending()
     }
 }
 
@@ -99,6 +107,7 @@ impl NodeEndpoint {
                 let verified = tokio::task::spawn_blocking(move || look.verify().err().unwrap_or_default());
                 verified.await.map(Answer::Verified).map_err(|error| error.to_string())
             }
+            Request::Shutdown { stop_agents: true } if self.is_ending() => Err(ENDS_ALREADY.to_owned()),
             Request::Shutdown { stop_agents } => {
                 let kind = if stop_agents { StopKind::Now } else { StopKind::HandOver };
                 self.shutdown.send_replace(Some(kind));

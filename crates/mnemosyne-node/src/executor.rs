@@ -83,12 +83,11 @@ pub(crate) async fn execute(
             None => return,
             Some(Instruction::Start(order)) => executor.start(*order).await,
             Some(Instruction::Stop(order)) => executor.stop(*order).await,
-            // Whoever asked may have gone.
-            Some(Instruction::Held(asked)) => drop(asked.send(executor.held.keys().copied().collect())),
-            Some(Instruction::Look(now, asked)) => drop(asked.send(executor.look(now))),
+            Some(Instruction::Held(asked)) => executor.tell_held(asked),
+            Some(Instruction::Look(now, asked)) => executor.tell(now, asked),
             Some(Instruction::Shutdown(kind, done)) => {
                 // The node waits for it, unless it has been killed.
-                let _ = done.send(executor.shut_down(kind).await);
+                let _ = done.send(executor.shut_down(kind, instructions).await);
                 return;
             }
         }
@@ -184,7 +183,11 @@ impl Executor {
     }
 
     /// Ends; returns how many attempts go on.
-    async fn shut_down(mut self, kind: StopKind) -> usize {
+    async fn shut_down(
+        mut self,
+        kind: StopKind,
+        mut instructions: mpsc::UnboundedReceiver<Instruction>,
+    ) -> usize {
         self.held.values_mut().for_each(|held| held.urge(kind));
         for token in self.waiting.iter_mut().flat_map(std::mem::take).collect::<Vec<_>>() {
             if self.held[&token].is_left_alone() {
@@ -199,6 +202,12 @@ impl Executor {
         while !self.held.is_empty() {
             tokio::select! {
                 happened = self.pools.next() => self.take(happened).await,
+                Some(instruction) = instructions.recv() => match instruction {
+                    // What is granted or to be stopped from now on is in the log, for the next node.
+                    Instruction::Start(_) | Instruction::Stop(_) | Instruction::Shutdown(..) => {}
+                    Instruction::Held(asked) => self.tell_held(asked),
+                    Instruction::Look(now, asked) => self.tell(now, asked),
+                },
                 () = &mut patience, if is_patient => {
                     is_patient = false;
                     tracing::warn!("{} attempts cannot be ended now; the next node sees to them", self.held.len());
@@ -208,6 +217,15 @@ impl Executor {
         }
         self.pools.close().await;
         self.around.left_alone.load(Ordering::Relaxed)
+    }
+
+    fn tell_held(&self, asked: oneshot::Sender<BTreeSet<FencingToken>>) {
+        // Whoever asked may have gone.
+        let _ = asked.send(self.held.keys().copied().collect());
+    }
+
+    fn tell(&self, now: Stamp, asked: oneshot::Sender<Vec<PoolView>>) {
+        let _ = asked.send(self.look(now));
     }
 
     fn look(&self, now: Stamp) -> Vec<PoolView> {

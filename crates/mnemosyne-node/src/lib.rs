@@ -62,6 +62,7 @@ mod worth;
 pub use mnemosyne_agents::Verdict;
 
 pub use builtin::{BuiltinAgent, BuiltinAnswer, BuiltinAttempt, BuiltinError, Cancellation, LogLines};
+pub use clock::ahead_of_wall;
 pub use context::ContextOptions;
 pub use definition::{AcpAgent, AgentDefinition, CliAgent, HttpAgent, PromptBy};
 pub use expand::Planner;

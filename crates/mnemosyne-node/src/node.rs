@@ -317,12 +317,6 @@ impl Node {
     /// # Errors
     /// When the log cannot be closed in order.
     pub async fn close(self, kind: StopKind) -> Result<usize, mnemosyne_consensus::CloseError> {
-        if let Some(server) = self.server {
-            server.close().await;
-        }
-        if let Some(socket) = self.socket {
-            socket.remove();
-        }
         let mut running = 0;
         // First the end of the session, so that nothing new is granted; then the agents.
         // When the disk is full, the next node finds that this session was not ended.
@@ -336,6 +330,13 @@ impl Node {
             Some(_) => self.sessions.end_session(note(kind)).await,
             None => self.proposer.request(Command::Tick).await.map(drop),
         };
+        // Whoever has a question is answered up to here.
+        if let Some(server) = self.server {
+            server.close().await;
+        }
+        if let Some(socket) = self.socket {
+            socket.remove();
+        }
         self.tasks.iter().for_each(JoinHandle::abort);
         for task in self.tasks {
             let _ = task.await;

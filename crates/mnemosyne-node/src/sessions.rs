@@ -107,6 +107,11 @@ impl SessionManager {
         self.proposer.request(command).await.map(drop)
     }
 
+    /// Whether this process has been asked to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::SeqCst)
+    }
+
     /// Sessions of this node without an end. This process holds the data directory, so whoever had one here is gone;
     /// where the process of that pid, start time and boot lives on, it has let the directory go.
     pub(crate) async fn detect_orphaned_sessions(&self) -> Result<Vec<Session>, NodeError> {
@@ -133,7 +138,7 @@ impl SessionManager {
         let (node, current) = (self.node, self.current_session());
         let is_open = self.consensus.query(move |state| state.session_of(node) == current).await?;
         // Asked after the look: an end of our own is asked for before it is in the log.
-        Ok(current.is_some() && !is_open && !self.ending.load(Ordering::SeqCst))
+        Ok(current.is_some() && !is_open && !self.is_ending())
     }
 
     /// Lets start again what an orphaned session has interrupted.

@@ -40,7 +40,7 @@ impl PersistentWorkQueue {
     ) -> Result<(Self, JoinHandle<()>), NodeError> {
         let snapshot_bytes = options.snapshot_bytes;
         let consensus = Consensus::open(options).await?;
-        let clock = Clock::start_after(consensus.query(Orchestration::now).await?);
+        let clock = Clock::start_after_log(consensus.query(Orchestration::now).await?);
         let (proposer, proposing) = Proposer::start(consensus.clone(), clock, room, on_failure);
         Ok((Self { consensus, proposer, clock, records, snapshot_bytes }, proposing))
     }

@@ -17,6 +17,7 @@ use thiserror::Error;
 use crate::storage::{FileBackend, ReadOnlyBackend, is_full};
 
 const FORMAT_NAME: &str = "FORMAT";
+const LOG_NAME: &str = "log";
 const FORMAT_WORD: &str = "mnemosyne-data";
 const FORMAT_VERSION: u32 = 4;
 /// The oldest one that can be read. What was written before it belongs to no release.
@@ -313,11 +314,22 @@ fn read_format(path: &Path) -> Result<Option<u32>, DataDirError> {
             Err(DataDirError::OlderFormat { path: path.to_owned(), found, oldest: FORMAT_OLDEST })
         }
         Some(found @ FORMAT_OLDEST..) => Ok(Some(found)),
-        _ => Err(DataDirError::NotADataDir {
-            path: path.to_owned(),
-            reason: format!("its {FORMAT_NAME} file says something else"),
-        }),
+        _ => Err(not_a_data_dir(path, format!("its {FORMAT_NAME} file says something else"))),
     }
+}
+
+/// The folder holds something else, or has lost the file that says what it holds.
+fn not_a_data_dir(path: &Path, reason: String) -> DataDirError {
+    let way_out = if path.join(LOG_NAME).is_dir() {
+        format!(
+            "; it holds a folder {LOG_NAME}, so if it is one that has lost its {FORMAT_NAME}: \
+             echo '{FORMAT_WORD} {FORMAT_VERSION}' > {}",
+            path.join(FORMAT_NAME).display()
+        )
+    } else {
+        "; name another folder with --data-dir".to_owned()
+    };
+    DataDirError::NotADataDir { path: path.to_owned(), reason: reason + &way_out }
 }
 
 /// The same of a folder that has a format or is empty. Somebody may be making it a data folder in this moment.
@@ -338,10 +350,7 @@ fn require_empty(path: &Path) -> Result<(), DataDirError> {
     for entry in entries {
         let name = entry.map_err(|error| failed("list", path, error))?.file_name();
         if name != LOCK_NAME && name != temporary_format().as_str() {
-            return Err(DataDirError::NotADataDir {
-                path: path.to_owned(),
-                reason: format!("it holds {}", name.display()),
-            });
+            return Err(not_a_data_dir(path, format!("it holds {}", name.display())));
         }
     }
     Ok(())

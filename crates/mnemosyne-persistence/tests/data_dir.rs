@@ -104,6 +104,26 @@ fn a_folder_of_something_else_is_refused() {
 }
 
 #[test]
+fn a_folder_that_has_lost_its_format_is_told_how_to_get_it_back() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let format = folder.path().join("FORMAT");
+    drop(DataDir::open(folder.path()).expect("new"));
+    fs::create_dir(folder.path().join("log")).expect("made");
+    let whole = fs::read_to_string(&format).expect("there");
+    fs::write(&format, "").expect("emptied");
+    let emptied = DataDir::open(folder.path()).expect_err("it does not say what it is").to_string();
+    fs::remove_file(&format).expect("removed");
+    let removed = DataDir::open(folder.path()).expect_err("it does not say what it is").to_string();
+    for error in [emptied, removed] {
+        let way_out = format!("echo '{}' > {}", whole.trim_end(), format.display());
+        assert!(error.ends_with(&way_out), "{error}");
+    }
+    assert!(!format.exists());
+    fs::write(&format, whole).expect("written");
+    DataDir::open(folder.path()).expect("as it was");
+}
+
+#[test]
 fn an_interrupted_first_start_is_completed() {
     let folder = tempfile::tempdir().expect("a folder for the test");
     fs::write(folder.path().join("lock"), "").expect("write");

@@ -29,7 +29,9 @@ impl Access {
         let deadline = Instant::now() + TURNOVER_MAX;
         loop {
             let found = connect(around).await;
-            if let Some(handle) = found.map_err(|error| Failure::not_reached(&around.data_dir, &error))? {
+            let found = found.map_err(|error| Failure::not_reached(&around.data_dir, &error))?;
+            // Who is to do work does not rely on a node that is about to end, but waits to take its place.
+            if let Some(handle) = found.filter(|handle| part == Part::Requests || !handle.is_ending()) {
                 return Ok(Self { handle, own: None });
             }
             match start_node(around, part).await {

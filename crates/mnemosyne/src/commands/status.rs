@@ -13,6 +13,7 @@ use mnemosyne_core::session::SessionView;
 use mnemosyne_core::text::counted;
 use mnemosyne_core::view::StatusView;
 use mnemosyne_core::work::state::ItemState;
+use mnemosyne_node::ahead_of_wall;
 use serde_json::{Map, Value, json};
 
 use super::events::event_json;
@@ -69,6 +70,12 @@ fn words(status: &StatusView, live: bool) {
         }
     } else {
         line(format!("{:<12} none is running; `mnemosyne up` starts one", "node"));
+    }
+    if let Some(ahead) = ahead_of_wall(status.now) {
+        line(format!(
+            "{:<12} {ahead} ahead of this machine's; what happens gets times from then on",
+            "log time"
+        ));
     }
     line(format!("{:<12} {} unfinished", "runs", status.open_runs));
     let counts = ItemState::ALL.into_iter().map(|state| (state, status.counts[state.index()]));

@@ -121,6 +121,31 @@ fn the_node_in_the_foreground_ends_when_it_is_asked_to() {
 }
 
 #[test]
+fn a_node_that_waits_for_an_agent_to_end_answers_until_it_has() {
+    let scene = Scene::new();
+    let (ready, go) = (scene.at("ready"), scene.at("go"));
+    let deaf = format!("trap '' TERM; : > {ready}; while [ ! -e {go} ]; do sleep 0.05; done");
+    let deaf = serde_json::to_string(&deaf).expect("a text");
+    scene.submit(&plan([("a", format!("run: {deaf}, grace: 5m"))]));
+    let mut node = scene.up();
+    wait_until("the agent to work", || scene.path().join("ready").exists());
+    scene.run(["cancel", &scene.id("a")]).exits(0);
+    node.signal(Signal::TERM);
+    wait_until("the session to end", || scene.json("session ls")[0]["state"] == "ended");
+
+    assert_eq!(scene.state("a"), "running");
+    let agents = scene.line("agent ls").exits(0);
+    assert!(agents.stdout.contains(&scene.id("a")), "{}", agents.stdout);
+    scene.line("down --stop-agents").exits(5).says("the node is ending already");
+    let mut next = scene.spawn(["up"]);
+    assert!(node.is_running(), "otherwise this test proves nothing");
+    scene.touch("go");
+    node.wait().exits(0).says("node is down");
+    next.wait_said("node is up");
+    assert_eq!(scene.state("a"), "cancelled");
+}
+
+#[test]
 fn a_run_whose_node_is_taken_down_can_be_continued() {
     let scene = Scene::new();
     let run = at_work(&scene);
