@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::log_store::decode;
 use crate::observer::{Applied, Observer};
-use crate::snapshots::{DamagedSnapshot, Snapshots};
+use crate::snapshots::{self, DamagedSnapshot, Snapshots};
 use crate::types::Entry;
 
 /// Encoded bytes read at a time.
@@ -29,6 +29,16 @@ pub enum ReplayError {
 }
 
 impl ReplayError {
+    /// Whether something on disk is not as it was written, so that a part of the work may be lost.
+    #[must_use]
+    pub fn is_loss(&self) -> bool {
+        self.is_damage()
+            && match self {
+                Self::Log(error) => !matches!(error, LogError::NewerFormat { .. }),
+                Self::Io(error) => !snapshots::is_of_another_format(error),
+            }
+    }
+
     /// Whether something on disk is damaged or of a newer format, as opposed to unreadable just now.
     #[must_use]
     pub fn is_damage(&self) -> bool {

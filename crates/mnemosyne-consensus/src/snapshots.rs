@@ -172,6 +172,15 @@ pub(crate) fn is_damage(error: &io::Error) -> bool {
     matches!(store, Some(StoreError::Damaged { .. })) || matches!(content, Some(SnapshotError::Damaged { .. }))
 }
 
+/// Whether it is as another release has written it.
+pub(crate) fn is_of_another_format(error: &io::Error) -> bool {
+    let inner = error.get_ref();
+    let store = inner.and_then(|inner| inner.downcast_ref::<StoreError>());
+    let content = inner.and_then(|inner| inner.downcast_ref::<SnapshotError>());
+    matches!(store, Some(StoreError::NewerFormat { .. }))
+        || matches!(content, Some(SnapshotError::Newer { .. } | SnapshotError::Older { .. }))
+}
+
 pub(crate) fn in_full(error: &dyn Error) -> String {
     let causes = std::iter::successors(Some(error), |error| (*error).source());
     let mut texts: Vec<String> = causes.map(ToString::to_string).collect();

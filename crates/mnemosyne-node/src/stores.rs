@@ -91,7 +91,7 @@ impl StoresError {
     pub fn is_loss(&self) -> bool {
         match self {
             Self::Log(LogError::Damaged { .. }) | Self::LogMissing { .. } => true,
-            Self::State(error) => error.is_damage(),
+            Self::State(error) => error.is_loss(),
             _ => false,
         }
     }

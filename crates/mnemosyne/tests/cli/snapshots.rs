@@ -113,6 +113,23 @@ fn when_no_snapshot_is_whole_the_data_is_refused_and_left_alone() {
 }
 
 #[test]
+fn snapshots_of_a_newer_release_are_no_damage_from_which_something_is_to_be_salvaged() {
+    let scene = with_snapshots(3);
+    scene.line("ps").exits(0);
+    // The version of a file stands behind its name.
+    for file in snapshots(&scene) {
+        damage(&file, |bytes| bytes[6..8].copy_from_slice(&[9, 9]));
+    }
+    let refused = scene.line("ps").exits(6).says("snapshots/0000000000000000000");
+    assert!(!refused.stderr.contains("--salvage"), "{}", refused.stderr);
+    snapshots(&scene).iter().for_each(|file| flip(file));
+    for file in snapshots(&scene) {
+        damage(&file, |bytes| bytes[6..8].copy_from_slice(&[1, 0]));
+    }
+    scene.line("ps").exits(6).says("`mnemosyne export RUN --salvage`");
+}
+
+#[test]
 fn what_the_archive_and_the_history_lost_at_their_end_is_written_again_from_the_log() {
     for mends in ["doctor --fix", "submit plan.yaml"] {
         let scene = with_snapshots(3);
