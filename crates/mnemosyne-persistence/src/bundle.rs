@@ -80,8 +80,17 @@ pub struct BundleReader {
     name: String,
     file: BufReader<File>,
     position: u64,
+    /// The part that was read last.
+    last: PartAt,
     /// Where the end stands.
     end: u64,
+}
+
+/// Where the bytes of a part are in a file.
+#[derive(Debug, Clone, Copy)]
+pub struct PartAt {
+    start: u64,
+    length: u64,
 }
 
 impl BundleReader {
@@ -109,7 +118,8 @@ impl BundleReader {
         }
         let position = FileTag::BYTES as u64;
         file.seek(SeekFrom::Start(position)).map_err(failed)?;
-        Ok(Self { name, file: BufReader::new(file), position, end })
+        let last = PartAt { start: position, length: 0 };
+        Ok(Self { name, file: BufReader::new(file), position, last, end })
     }
 
     /// The next part: its kind and its bytes. None at the end.
@@ -131,11 +141,39 @@ impl BundleReader {
         if kind == END || length > left - HEADER_BYTES {
             return Err(StoreError::damaged(&self.name, start, "a part is longer than the file"));
         }
+        self.last = PartAt { start: start + HEADER_BYTES, length };
+        self.position = self.last.start + length;
+        Ok(Some((kind, self.bytes(length)?)))
+    }
+
+    /// Where the part is that [`BundleReader::next_part`] has read last.
+    #[must_use]
+    pub fn last_part(&self) -> PartAt {
+        self.last
+    }
+
+    /// Reads a part again. Nobody has looked whether the file is still what it was when it was opened: compare what is
+    /// found with what was found before.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when it is not all there any more, and [`StoreError::Io`].
+    pub fn part(&mut self, at: PartAt) -> Result<Vec<u8>, StoreError> {
+        let sought = self.file.seek(SeekFrom::Start(at.start));
+        sought.map_err(|error| StoreError::io("read", &self.name, error))?;
+        let bytes = self.bytes(at.length)?;
+        let back = self.file.seek(SeekFrom::Start(self.position));
+        back.map_err(|error| StoreError::io("read", &self.name, error))?;
+        Ok(bytes)
+    }
+
+    fn bytes(&mut self, length: u64) -> Result<Vec<u8>, StoreError> {
         let mut bytes = Vec::new();
         let read = Read::by_ref(&mut self.file).take(length).read_to_end(&mut bytes);
         read.map_err(|error| StoreError::io("read", &self.name, error))?;
-        self.position = start + HEADER_BYTES + length;
-        Ok(Some((kind, bytes)))
+        if bytes.len() as u64 != length {
+            return Err(StoreError::damaged(&self.name, self.position, "a part is cut off"));
+        }
+        Ok(bytes)
     }
 }
 
@@ -188,6 +226,23 @@ mod tests {
     fn what_was_put_is_read() {
         let parts = read(&bundle()).expect("whole");
         assert_eq!(parts, [(1, b"first".to_vec()), (7, Vec::new()), (1, vec![9; 1_000])]);
+    }
+
+    #[test]
+    fn a_part_is_read_again_while_reading_goes_on() {
+        let file = tempfile::NamedTempFile::new().expect("a file for the test");
+        std::fs::write(file.path(), bundle()).expect("write");
+        let mut reader = BundleReader::open(file.path()).expect("whole");
+        reader.next_part().expect("whole");
+        let first = reader.last_part();
+        assert_eq!(reader.part(first).expect("it is there"), b"first");
+        assert_eq!(reader.next_part().expect("whole"), Some((7, Vec::new())));
+        assert_eq!(reader.part(first).expect("it is there"), b"first");
+        assert_eq!(reader.next_part().expect("whole"), Some((1, vec![9; 1_000])));
+        let last = reader.last_part();
+        assert_eq!(reader.next_part().expect("whole"), None);
+        file.as_file().set_len(200).expect("it is ours");
+        assert!(matches!(reader.part(last), Err(StoreError::Damaged { .. })));
     }
 
     #[test]

@@ -35,7 +35,7 @@ mod snapshot;
 pub mod storage;
 
 pub use blob::{BLOB_GRACE_MAX, BlobId, BlobIdError, BlobReader, BlobStore, Sweep, Swept};
-pub use bundle::{BundleReader, BundleWriter};
+pub use bundle::{BundleReader, BundleWriter, PartAt};
 pub use data_dir::{DataDir, DataDirError, DataDirReader};
 pub use error::StoreError;
 pub use history::{

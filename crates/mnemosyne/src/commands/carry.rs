@@ -14,7 +14,7 @@ use mnemosyne_core::text::counted;
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::state::ItemState;
 use mnemosyne_node::Part;
-use mnemosyne_persistence::{BlobId, BundleReader, BundleWriter, StoreError};
+use mnemosyne_persistence::{BlobId, BundleReader, BundleWriter, PartAt, StoreError};
 use serde_json::json as value;
 
 use crate::access::Access;
@@ -183,72 +183,105 @@ impl Import {
 
     /// Lets the run start from the folder that is named; otherwise says which folder is missing here.
     fn place(&self, carried: &mut Carried) -> Result<Option<PathBuf>, Failure> {
-        let wrong = |error: &dyn std::fmt::Display| Failure {
-            exit: Exit::Damaged,
-            ..Failure::unavailable(format!("{}: {error}", self.file.display()))
-        };
-        let image =
-            RunImage::read(carried.records.iter().map(|record| &**record)).map_err(|error| wrong(&error))?;
+        let image = carried.image()?;
         let bytes = match image.context() {
             Payload::Inline(bytes) => bytes.to_vec(),
             Payload::Blob(blob) => {
-                let found = carried.blobs.iter().find(|bytes| BlobId::of(bytes).as_bytes() == &blob.hash);
-                found.cloned().ok_or_else(|| wrong(&"a blob that the run needs is not in it"))?
+                let position = carried.blobs.iter().position(|(id, _)| id.as_bytes() == &blob.hash);
+                carried.blob(position.expect("all blobs of the run are in the file"))?
             }
         };
         let Some(folder) = &self.base_dir else {
-            let folder = PathBuf::from(context_of(&bytes).map_err(|error| wrong(&error))?.base_dir);
+            let folder = PathBuf::from(context_of(&bytes).map_err(|error| carried.damaged(error))?.base_dir);
             return Ok(Some(folder).filter(|folder| !folder.is_dir()));
         };
         let folder = folder
             .canonicalize()
             .map_err(|error| Failure::usage(format!("--base-dir {}: {error}", folder.display())))?;
-        let image = image.moved_to(&folder.to_string_lossy(), &bytes).map_err(|error| wrong(&error))?;
+        let image = image.moved_to(&folder.to_string_lossy(), &bytes);
+        let image = image.map_err(|error| carried.damaged(error))?;
         carried.records = image.records().map(Vec::into_boxed_slice).collect();
         Ok(None)
     }
 }
 
-/// What is in a file, all of which was found whole.
+/// What is in a file, all of which was found whole. Blobs stay in it until they are handed over.
 struct Carried {
+    name: String,
+    file: BundleReader,
     records: Vec<Box<[u8]>>,
-    blobs: Vec<Vec<u8>>,
+    blobs: Vec<(BlobId, PartAt)>,
 }
 
 impl Carried {
     fn read(file: &Path) -> Result<Self, Failure> {
-        let failed = |error: StoreError| {
-            let exit = match &error {
-                StoreError::Damaged { .. } | StoreError::NewerFormat { .. } => Exit::Damaged,
-                _ => Exit::Usage,
-            };
-            Failure { exit, ..Failure::unavailable(crate::failure::chain(&error)) }
+        let name = file.display().to_string();
+        let mut carried = Self {
+            file: BundleReader::open(file).map_err(|error| unread(&error))?,
+            records: Vec::new(),
+            blobs: Vec::new(),
+            name,
         };
-        let mut reader = BundleReader::open(file).map_err(failed)?;
-        let mut carried = Self { records: Vec::new(), blobs: Vec::new() };
-        while let Some((kind, bytes)) = reader.next_part().map_err(failed)? {
+        while let Some((kind, bytes)) = carried.file.next_part().map_err(|error| unread(&error))? {
             match kind {
                 RECORD => carried.records.push(bytes.into_boxed_slice()),
-                BLOB => carried.blobs.push(bytes),
+                BLOB => carried.blobs.push((BlobId::of(&bytes), carried.file.last_part())),
                 kind => {
-                    let message = format!(
-                        "{} has a part of kind {kind}, which this release does not know",
-                        file.display()
+                    return Err(
+                        carried.damaged(format!("has a part of kind {kind}, which this release does not know"))
                     );
-                    return Err(Failure { exit: Exit::Damaged, ..Failure::unavailable(message) });
                 }
             }
         }
         Ok(carried)
     }
 
-    /// Blobs first: what is in the log can be read.
-    async fn hand_over(self, access: &Access) -> Result<Imported, Failure> {
-        for blob in self.blobs {
-            access.handle.put_blob(blob).await?;
+    /// The run, all of whose blobs are in the file.
+    fn image(&self) -> Result<RunImage, Failure> {
+        let image = RunImage::read(self.records.iter().map(|record| &**record));
+        let image = image.map_err(|error| self.damaged(error))?;
+        let mut missing = image.blobs();
+        for (id, _) in &self.blobs {
+            missing.remove(id.as_bytes());
+        }
+        match missing.first() {
+            Some(hash) => {
+                let id = BlobId::from_bytes(*hash);
+                Err(self.damaged(format!("blob {id}, which the run needs, is not in it")))
+            }
+            None => Ok(image),
+        }
+    }
+
+    /// Reads a blob. The file may have changed since it was found whole.
+    fn blob(&mut self, position: usize) -> Result<Vec<u8>, Failure> {
+        let (id, at) = self.blobs[position];
+        let bytes = self.file.part(at).map_err(|error| unread(&error))?;
+        match BlobId::of(&bytes) == id {
+            true => Ok(bytes),
+            false => Err(self.damaged("it was changed while it was read")),
+        }
+    }
+
+    /// Blobs first, one at a time: what is in the log can be read.
+    async fn hand_over(mut self, access: &Access) -> Result<Imported, Failure> {
+        for position in 0..self.blobs.len() {
+            access.handle.put_blob(self.blob(position)?).await?;
         }
         Ok(access.handle.import(self.records).await?)
     }
+
+    fn damaged(&self, why: impl std::fmt::Display) -> Failure {
+        Failure { exit: Exit::Damaged, ..Failure::unavailable(format!("{}: {why}", self.name)) }
+    }
+}
+
+fn unread(error: &StoreError) -> Failure {
+    let exit = match error {
+        StoreError::Damaged { .. } | StoreError::NewerFormat { .. } => Exit::Damaged,
+        _ => Exit::Usage,
+    };
+    Failure { exit, ..Failure::unavailable(crate::failure::chain(error)) }
 }
 
 #[derive(Debug, Args)]
@@ -326,5 +359,35 @@ fn words(told: &Imported) -> String {
 fn say_when(waits: bool) {
     if waits {
         say("what is to be done starts with the next node (`mnemosyne up`)");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blob_that_changes_after_the_file_was_found_whole_is_not_handed_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("run.mnemosyne");
+        let mut writer = BundleWriter::new(Vec::new()).expect("memory");
+        for blob in [b"first", b"other"] {
+            writer.put(BLOB, blob).expect("memory");
+        }
+        let (whole, _) = writer.finish().expect("memory");
+        fs::write(&path, &whole).expect("a file");
+        let mut carried = Carried::read(&path).expect("it is whole");
+        let mut changed = whole.clone();
+        let at = whole.windows(5).position(|bytes| bytes == b"other").expect("it is there");
+        changed[at] ^= 1;
+        fs::write(&path, changed).expect("a file");
+        assert_eq!(carried.blob(0).expect("it is the same"), b"first");
+        let refused = carried.blob(1).expect_err("it is another one");
+        assert_eq!((refused.exit, refused.message.contains("it was changed while")), (Exit::Damaged, true));
+        fs::write(&path, &whole[..at + 2]).expect("a file");
+        let refused = carried.blob(1).expect_err("it is not all there");
+        assert_eq!((refused.exit, refused.message.contains("a part is cut off")), (Exit::Damaged, true));
+        fs::write(&path, &whole).expect("a file");
+        assert_eq!(carried.blob(1).expect("it is the same again"), b"other");
     }
 }

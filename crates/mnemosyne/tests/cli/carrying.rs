@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use mnemosyne_persistence::{BundleReader, BundleWriter};
 use serde_json::json;
 
 use crate::damage::{damage, end_of_data};
@@ -154,6 +155,29 @@ fn a_file_that_is_not_whole_is_refused() {
     assert!(!there.data_dir().exists(), "nothing was made");
     let message = here.line(&format!("export {run} -o run.mnemosyne")).exits(2).stderr;
     assert!(message.contains("is there already"), "{message}");
+}
+
+#[test]
+fn a_file_whose_second_blob_is_another_one_imports_nothing() {
+    let (here, there) = (Scene::new(), Scene::new());
+    here.run_plan(&diamond()).exits(0);
+    let run = here.json("ps --runs")[0]["id"].as_str().expect("an id").to_owned();
+    carry(&here, &there, &run);
+    let file = there.path().join("run.mnemosyne");
+    let mut parts = BundleReader::open(&file).expect("it is whole");
+    let mut changed = BundleWriter::new(Vec::new()).expect("memory");
+    let mut blobs = 0;
+    while let Some((kind, mut bytes)) = parts.next_part().expect("it is whole") {
+        blobs += u32::from(kind == 2);
+        if (kind, blobs) == (2, 2) {
+            bytes[7] ^= 1;
+        }
+        changed.put(kind, &bytes).expect("memory");
+    }
+    assert!(blobs >= 2, "{blobs} blobs");
+    fs::write(&file, changed.finish().expect("memory").0).expect("a file");
+    there.line("import run.mnemosyne").exits(6).says("which the run needs, is not in it");
+    assert!(!there.data_dir().exists(), "nothing was made");
 }
 
 #[test]
