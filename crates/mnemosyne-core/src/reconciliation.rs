@@ -118,6 +118,12 @@ impl StateReconciliator {
         }
     }
 
+    /// Passes over events that are known to be lost: it knows no run from its beginning any more.
+    pub fn pass_over(&mut self) {
+        self.begun_before.extend(std::mem::take(&mut self.told).into_keys());
+        (self.first, self.last) = (None, None);
+    }
+
     /// Number of the last event that was learned.
     #[must_use]
     pub fn last_seq(&self) -> Option<u64> {

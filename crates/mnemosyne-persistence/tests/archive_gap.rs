@@ -61,6 +61,9 @@ fn there(archive: &Archive, context: &str) -> Vec<u64> {
     there
 }
 
+/// The records that are lost between those that are there.
+const LOST: [Range<u64>; 2] = [20 * RECORDS..40 * RECORDS, 55 * RECORDS..56 * RECORDS];
+
 fn all(keep: impl Fn(u64) -> bool) -> Vec<u64> {
     THERE.into_iter().flatten().filter(|number| keep(*number)).collect()
 }
@@ -78,6 +81,7 @@ fn behind_a_gap_everything_before_it_is_still_there() {
     archive.sync().expect("durable");
     let mut archive = open(&backend).expect("reopen");
     assert_eq!(there(&archive, "reopened"), all(|_| true));
+    assert_eq!(archive.reader().gaps(), LOST);
     assert_eq!(archive.next_seq(), Some(70 * RECORDS));
     append(&mut archive, 5..20).expect("they are passed over");
     // Segments on both sides of a gap are written anew, and the gap is still known afterwards.
@@ -87,6 +91,7 @@ fn behind_a_gap_everything_before_it_is_still_there() {
     assert!(all(keep).iter().all(|number| left.contains(number)) && left.len() < all(|_| true).len());
     let archive = open(&backend).expect("reopen");
     assert_eq!(there(&archive, "compacted and reopened"), left);
+    assert_eq!(archive.reader().gaps(), LOST, "what was left out on purpose is no gap");
     let reader = Archive::open_to_read(&backend, "archive", OPTIONS.tagger).expect("look");
     assert_eq!(there(&reader, "looked at"), left);
 }
@@ -103,6 +108,7 @@ fn a_gap_may_follow_an_empty_segment() {
     append(&mut archive, 90..91).expect("appended");
     archive.sync().expect("durable");
     let archive = open(&backend).expect("reopen");
+    assert_eq!(archive.reader().gaps(), std::slice::from_ref(&(20 * RECORDS..90 * RECORDS)), "it is one gap");
     assert_eq!(there(&archive, "reopened"), (5..20).chain([90]).collect::<Vec<_>>());
 }
 

@@ -110,6 +110,22 @@ fn what_is_not_told_from_the_beginning_is_not_judged() {
 }
 
 #[test]
+fn runs_are_not_judged_by_events_that_are_known_to_be_lost() {
+    let (story, id, events) = half_done();
+    let begun =
+        |event: &EventRecord| matches!(event.event, Event::WorkItemAssigned { item, .. } if item == id.item(0));
+    let at = events.iter().position(begun).expect("it was granted");
+    for lost in [at..at + 1, 0..at, 1..events.len() - 1] {
+        let mut told = StateReconciliator::new();
+        events[..lost.start].iter().for_each(|event| told.fold(event));
+        told.pass_over();
+        events[lost.end..].iter().for_each(|event| told.fold(event));
+        assert_eq!(said(told.reconcile(&story.state)), [""; 0], "{lost:?}");
+        assert_eq!(told.last_seq(), events.last().map(|event| event.seq));
+    }
+}
+
+#[test]
 fn a_run_that_has_left_the_state_is_no_difference_and_one_that_is_lost_is() {
     let (mut story, id, _) = half_done();
     let lost = Story::with_slots(1);

@@ -1,17 +1,20 @@
 //! Puts right what can be put right. Nothing that was written is removed: what is damaged is set aside, what is missing
 //! is taken from the log, and the log itself is touched by nothing but what every start does.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use mnemosyne_consensus::{SnapshotSays, Witnessed, witness};
+use mnemosyne_consensus::{Observer, ReplayError, SnapshotSays, Witnessed, witness};
 use mnemosyne_core::text::counted;
 use mnemosyne_persistence::{
     DataDir, DataDirError, History, HistoryOptions, Log, LogInspection, SegmentHealth, SnapshotStore,
     StorageBackend, Tagger,
 };
 
-use super::{Checked, Tail, keep};
+use super::lost::{ELSEWHERE, said};
+use super::told::{Adding, Reach};
+use super::{Checked, keep};
 use crate::fault::in_full;
 use crate::records::{ARCHIVE, EVENTS, HISTORY, Keep, RUNS, Records};
 use crate::stores::{StoresError, StoresOptions, log_options, name_of_now, require_log};
@@ -89,11 +92,18 @@ impl Mending {
             self.did(format!("{} at the end of the log, never confirmed, are cut off", counted(torn, "byte")));
         }
         let log = if torn > 0 { LogInspection::open(&self.backend, "log")? } else { log };
-        let mut tail = Tail::default();
-        let snapshots = SnapshotStore::open_to_read(&self.backend, "snapshots");
-        let Ok(witnessed) = witness(&log, snapshots, &mut tail) else { return Ok(()) };
+        let mut reach = Reach::default();
+        let Ok(witnessed) = self.tell(&log, &mut reach) else { return Ok(()) };
         self.snapshots(&witnessed)?;
-        self.records(&witnessed, tail)
+        let (due_event, due_record) =
+            (witnessed.state.status().event_seq + 1, witnessed.state.archived_records() + 1);
+        drop(witnessed);
+        self.records(&log, &reach, due_event, due_record)
+    }
+
+    /// Shows all that the log tells.
+    fn tell(&self, log: &LogInspection, observer: &mut dyn Observer) -> Result<Witnessed, ReplayError> {
+        witness(log, SnapshotStore::open_to_read(&self.backend, "snapshots"), observer)
     }
 
     /// The log leads to the state without the damaged ones.
@@ -108,11 +118,17 @@ impl Mending {
         Ok(())
     }
 
-    /// Sets damaged files of the history and the archive aside, and adds what the log has and they lack.
-    fn records(&mut self, witnessed: &Witnessed, tail: Tail) -> Result<(), StoresError> {
-        let state = &witnessed.state;
-        let event = tail.events.first().map_or(state.status().event_seq + 1, |event| event.seq);
-        let record = tail.retired.first().map_or(state.archived_records() + 1, |retired| retired.first);
+    /// Sets damaged files of the history and the archive aside, and adds what the log has and they lack. `due_event` and
+    /// `due_record` are those that would come next.
+    fn records(
+        &mut self,
+        log: &LogInspection,
+        reach: &Reach,
+        due_event: u64,
+        due_record: u64,
+    ) -> Result<(), StoresError> {
+        let event = reach.events.map_or(due_event, |(first, _)| first);
+        let record = reach.records.map_or(due_record, |(first, _)| first);
         let events = Derived { folder: HISTORY, tagger: EVENTS, told_from: event, may_have_gaps: false };
         let runs = Derived { folder: ARCHIVE, tagger: RUNS, told_from: record, may_have_gaps: true };
         for derived in [&events, &runs] {
@@ -120,25 +136,55 @@ impl Mending {
             self.close_gap(derived)?;
             self.indexes(derived)?;
         }
+        let known = self.gaps(&runs)?;
         let (next_event, next_record) = (self.next(&events)?, self.next(&runs)?);
-        let lacking =
-            tail.events.iter().filter(|event| next_event.is_none_or(|next| event.seq >= next)).count();
-        let beyond = |first: u64| next_record.is_none_or(|next| first >= next);
-        let leaving = tail.retired.iter().filter(|retired| beyond(retired.first)).count();
-        if lacking > 0 || !tail.retired.is_empty() {
+        let lacks = |next: Option<u64>, told: Option<(u64, u64)>| {
+            told.is_some_and(|(_, last)| next.is_none_or(|next| last >= next))
+        };
+        if lacks(next_event, reach.events) || lacks(next_record, reach.records) {
             let records = Records::open(&self.backend, Keep::EVERYTHING)?;
-            let io = |source| StoresError::Io { what: "the history to add to it", source };
-            records.append(&tail.events).map_err(io)?;
-            records.take(tail.retired);
-            records.sync()?;
+            let mut adding = Adding::new(records, next_event, next_record);
+            self.tell(log, &mut adding)?;
+            adding.finish()?;
+            self.added(adding.events, "event", "history");
+            self.added(adding.runs, "finished run", "archive");
         }
-        if lacking > 0 {
-            self.did(format!("{} are added to the history from the log", counted(lacking, "event")));
-        }
-        if leaving > 0 {
-            self.did(format!("{} are added to the archive from the log", counted(leaving, "finished run")));
+        self.go_on(&runs, due_record)?;
+        for gap in self.gaps(&runs)?.iter().filter(|gap| !known.contains(gap)) {
+            self.did(format!("the archive goes on behind a gap: {}: {ELSEWHERE}", said("record", gap)));
         }
         Ok(())
+    }
+
+    fn added(&mut self, count: usize, what: &str, to: &str) {
+        if count > 0 {
+            self.did(format!("{} are added to the {to} from the log", counted(count, what)));
+        }
+    }
+
+    /// What is missing at the end, and nothing tells any more, is known from now on.
+    fn go_on(&mut self, derived: &Derived, due: u64) -> Result<(), StoresError> {
+        let next = self.next(derived)?;
+        if next.unwrap_or(1) >= due {
+            return Ok(());
+        }
+        let options = HistoryOptions { tagger: derived.tagger, ..HistoryOptions::default() };
+        let mut history = History::open(Arc::clone(&self.backend), derived.folder, options)?;
+        match next {
+            Some(_) => history.go_on_at(due)?,
+            None => {
+                history.start_anew_at(due)?;
+                self.did(format!(
+                    "the archive begins anew with record {due}, and the runs before it are gone for good: {ELSEWHERE}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is known to be lost between what is there.
+    fn gaps(&self, derived: &Derived) -> Result<Vec<Range<u64>>, StoresError> {
+        Ok(History::open_to_read(&self.backend, derived.folder, derived.tagger)?.reader().gaps())
     }
 
     fn set_damaged_aside(&mut self, derived: &Derived) -> Result<(), StoresError> {

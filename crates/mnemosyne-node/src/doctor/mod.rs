@@ -8,14 +8,14 @@ mod archived;
 mod blobs;
 mod events;
 mod keep;
+mod lost;
 mod mend;
+mod told;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use mnemosyne_consensus::{Applied, Observer, SnapshotSays, Witnessed, witness};
-use mnemosyne_core::event::EventRecord;
-use mnemosyne_core::image::Retired;
+use mnemosyne_consensus::{SnapshotSays, Witnessed, witness};
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::reconciliation::{Difference, StateReconciliator};
 use mnemosyne_core::text::counted;
@@ -24,6 +24,10 @@ use mnemosyne_persistence::{DataDir, DataDirError, History, LogInspection, Snaps
 use crate::fault::in_full;
 use crate::records::{ARCHIVE, HISTORY};
 use crate::stores::{StoresError, require_log};
+
+use archived::Archived;
+use events::Told;
+use told::Beside;
 
 pub use mend::mend;
 
@@ -85,38 +89,22 @@ pub fn examine(path: &Path) -> Vec<Checked> {
     }
     let backend: Arc<dyn StorageBackend> = dir.backend();
     let mut found = Vec::new();
-    let mut tail = Tail::default();
-    let state = state(&backend, &mut tail, &mut found);
+    let mut archived = Archived::read(&backend);
+    let events = Told::read(&backend, &mut archived);
+    let mut beside = Beside { archived, events };
+    let state = state(&backend, &mut beside, &mut found);
     let mut promised = state.as_ref().map(|state| state.snapshot().blobs()).unwrap_or_default();
-    events::examine(&backend, state.as_ref(), &tail, &mut found);
-    archived::examine(&backend, state.as_ref(), &tail, &mut promised, &mut found);
+    beside.events.judge(state.as_ref(), &mut found);
+    beside.archived.judge(state.as_ref(), &mut promised, &mut found);
     indexes(&backend, &mut found);
     blobs::examine(&backend, &promised, &mut found);
     found
 }
 
-/// Events and retired runs that the log still tells of.
-#[derive(Default)]
-struct Tail {
-    events: Vec<EventRecord>,
-    retired: Vec<Retired>,
-}
-
-impl Observer for Tail {
-    fn applied(&mut self, _state: &Orchestration, applied: Applied) {
-        self.events.extend(applied.events);
-        self.retired.extend(applied.retired);
-    }
-
-    fn before_snapshot(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Reads the log and all snapshots, and holds them against each other.
 fn state(
     backend: &Arc<dyn StorageBackend>,
-    tail: &mut Tail,
+    beside: &mut Beside,
     found: &mut Vec<Checked>,
 ) -> Option<Orchestration> {
     let log = match LogInspection::open(backend, "log") {
@@ -132,7 +120,7 @@ fn state(
         }
     };
     found.push(whole(&log));
-    match witness(&log, SnapshotStore::open_to_read(backend, "snapshots"), tail) {
+    match witness(&log, SnapshotStore::open_to_read(backend, "snapshots"), beside) {
         Err(error) => {
             found.push(Checked::failed("state", error));
             None

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::ops::{ControlFlow, RangeInclusive};
+use std::ops::{ControlFlow, Range, RangeInclusive};
 use std::sync::Arc;
 
 use super::frames::Events;
@@ -135,6 +135,12 @@ impl ArchiveReader {
     /// [`StoreError::Damaged`] and [`StoreError::Io`].
     pub fn records(&self, from: u64, max: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
         self.history.read(from, max)
+    }
+
+    /// Numbers of records that were lost between those that are there, as [`HistoryReader::gaps`] tells them.
+    #[must_use]
+    pub fn gaps(&self) -> Vec<Range<u64>> {
+        self.history.gaps()
     }
 
     /// The groups of a page.

@@ -1,7 +1,7 @@
 //! Questions to a history, asked beside the one who writes it.
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use super::catalog::Catalog;
@@ -46,6 +46,24 @@ impl HistoryReader {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.catalog.lock().bytes()
+    }
+
+    /// Numbers that nothing has between those that are there, where [`super::History::go_on_at`] went on behind what was
+    /// lost. What was left out on purpose is none of them.
+    #[must_use]
+    pub fn gaps(&self) -> Vec<Range<u64>> {
+        let view = self.catalog.view();
+        let behind = view.first_seqs().into_iter().skip(1);
+        let joints = view.complete.iter().zip(behind).map(|(complete, next)| complete.next_seq..next);
+        let mut gaps: Vec<Range<u64>> = Vec::new();
+        for gap in joints.filter(|gap| !gap.is_empty()) {
+            match gaps.last_mut() {
+                // Nothing came between them.
+                Some(last) if last.end == gap.start => last.end = gap.end,
+                _ => gaps.push(gap),
+            }
+        }
+        gaps
     }
 
     /// Up to `max` events in order, from `from` or the first one there is.

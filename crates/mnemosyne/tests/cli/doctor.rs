@@ -8,11 +8,11 @@ use crate::damage::{content, damage, end_of_data};
 use crate::support::plan::{does, plan};
 use crate::support::{Outcome, Scene, wait_until};
 
-const HISTORY: &str = "history/00000000000000000001.hist";
-const ARCHIVE: &str = "archive/00000000000000000001.hist";
+pub(crate) const HISTORY: &str = "history/00000000000000000001.hist";
+pub(crate) const ARCHIVE: &str = "archive/00000000000000000001.hist";
 
 /// A scene with two finished runs, the work of two nodes: what the first one has written is in front of something.
-fn finished() -> Scene {
+pub(crate) fn finished() -> Scene {
     let scene = Scene::new();
     let items = (0..10).map(|number| (format!("item-{number}"), does(["output-json:{\"x\": 1}"])));
     scene.run_plan(&plan(items)).exits(0);
@@ -21,7 +21,7 @@ fn finished() -> Scene {
 }
 
 /// Changes a bit in front of something whole: at the end it would be what was being written.
-fn flip(file: &Path) {
+pub(crate) fn flip(file: &Path) {
     damage(file, |bytes| {
         let early = end_of_data(bytes) / 4;
         bytes[early] ^= 1;
@@ -30,7 +30,7 @@ fn flip(file: &Path) {
 
 /// Insists on lines that begin with these words, whatever follows them.
 #[track_caller]
-fn has(outcome: &Outcome, lines: &[&str]) {
+pub(crate) fn has(outcome: &Outcome, lines: &[&str]) {
     for wanted in lines {
         let found = outcome
             .stdout
@@ -41,7 +41,7 @@ fn has(outcome: &Outcome, lines: &[&str]) {
 }
 
 /// Files below `set-aside`, without the name of the time.
-fn set_aside(scene: &Scene) -> Vec<String> {
+pub(crate) fn set_aside(scene: &Scene) -> Vec<String> {
     let root = scene.data_dir().join("set-aside");
     let found = content(scene).into_keys().filter_map(|path| {
         let below = path.strip_prefix(&root).ok()?.components().skip(1).collect::<PathBuf>();
@@ -50,7 +50,7 @@ fn set_aside(scene: &Scene) -> Vec<String> {
     found.collect()
 }
 
-fn events(scene: &Scene) -> String {
+pub(crate) fn events(scene: &Scene) -> String {
     scene.line("events --after 0").exits(0).stdout
 }
 
@@ -148,14 +148,14 @@ fn with_snapshots() -> Scene {
 }
 
 /// Ids of all runs, those that have left the state among them.
-fn runs(scene: &Scene) -> Vec<String> {
+pub(crate) fn runs(scene: &Scene) -> Vec<String> {
     let listed = scene.line("ps --runs").exits(0).stdout;
     listed.lines().skip(1).filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }
 
 /// A scene of which the log does not tell the beginning any more: what its first runs were stands in the history and
 /// the archive alone. Also how long both were when the first run had left the state, and its node had ended.
-fn compacted() -> (Scene, [usize; 2]) {
+pub(crate) fn compacted() -> (Scene, [usize; 2]) {
     let scene = Scene::new();
     let settings = [
         "[storage]",
