@@ -1,10 +1,12 @@
 //! `doctor` finds each thing that can be wrong on a disk, also where every checksum is right.
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mnemosyne_persistence::{DataDir, History, HistoryOptions, StorageBackend};
+use mnemosyne_core::image::RecordTag;
+use mnemosyne_persistence::{Archive, DataDir, History, HistoryOptions, Key, StorageBackend, Tag, Tagger};
 
 use crate::damage::{content, damage};
 use crate::doctor::{ARCHIVE, HISTORY, compacted, finished, flip, has};
@@ -51,7 +53,7 @@ fn archive(scene: &Scene, records: &[&[u8]]) {
     });
 }
 
-fn blobs(scene: &Scene) -> Vec<PathBuf> {
+pub(crate) fn blobs(scene: &Scene) -> Vec<PathBuf> {
     content(scene).into_keys().filter(|path| path.to_string_lossy().contains("/blobs/")).collect()
 }
 
@@ -86,9 +88,9 @@ fn a_log_that_is_gone_and_a_folder_that_was_never_used_are_told_apart() {
     assert!(before == content(&scene), "it may come back");
 
     let scene = Scene::new();
-    fs::create_dir(scene.data_dir()).expect("a folder");
-    scene.line("doctor").says("");
-    let told = scene.line("doctor --fix").stdout;
+    fs::DirBuilder::new().mode(0o700).create(scene.data_dir()).expect("a folder");
+    scene.line("doctor").exits(0);
+    let told = scene.line("doctor --fix").exits(0).stdout;
     assert!(!told.contains("log") && !told.contains("history"), "{told}");
     fs::write(scene.data_dir().join("thesis.tex"), "years of work").expect("a file");
     let told = scene.line("doctor").stdout;
@@ -167,6 +169,33 @@ fn a_run_that_is_not_whole_is_named_where_nothing_is_known_to_be_lost() {
 }
 
 #[test]
+fn what_is_left_of_a_run_that_was_forgotten_is_passed_over() {
+    let (scene, records) = left();
+    fs::remove_dir_all(scene.data_dir().join("archive")).expect("a folder");
+    let tag = |record: &[u8]| {
+        let RecordTag { run, part, .. } = RecordTag::of(record).expect("a record");
+        Tag { at: 0, key: Some(Key { group: run.as_u64(), part }) }
+    };
+    let second = RecordTag::of(&records[2]).expect("a record").run.as_u64();
+    let options = HistoryOptions { tagger: Tagger { version: 1, tag }, ..HistoryOptions::default() };
+    let dir = DataDir::open(&scene.data_dir()).expect("nobody uses it");
+    let open = |segment_bytes_max| {
+        let backend: Arc<dyn StorageBackend> = dir.backend();
+        Archive::open(backend, "archive", HistoryOptions { segment_bytes_max, ..options }).expect("it is whole")
+    };
+    // The second run begins in one file and ends in the next one.
+    let mut archive = open(u64::MAX);
+    (1..).zip(&records[..3]).for_each(|(seq, record)| archive.append(seq, record).expect("in order"));
+    archive.sync().expect("the disk works");
+    let mut archive = open(1);
+    archive.append(4, &records[3]).expect("in order");
+    archive.sync().expect("the disk works");
+    assert!(archive.compact(&|run| run != second).expect("it is whole") > 0);
+    drop((archive, dir));
+    has(&scene.line("doctor").exits(0), &["ok archive 1 finished run can be read"]);
+}
+
+#[test]
 fn a_run_whose_end_is_known_to_be_lost_is_one_of_those_that_are_gone() {
     let (scene, records) = left();
     archive(&scene, &[&records[0]]);
@@ -223,7 +252,7 @@ fn as_many_events_are_added_as_are_missing() {
 #[test]
 fn what_cannot_be_looked_at_now_is_no_damage() {
     let scene = finished();
-    for folder in ["history", "archive", "blobs"] {
+    for folder in ["history", "archive"] {
         let path = scene.data_dir().join(folder);
         let kept = scene.path().join("kept");
         fs::rename(&path, &kept).expect("a folder");

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::damage::damage;
 use crate::doctor::{ARCHIVE, HISTORY, compacted, has, runs};
+use crate::findings::blobs;
 use crate::support::plan::{does, plan};
 use crate::support::{Scene, wait_until};
 
@@ -48,12 +49,13 @@ fn runs_that_are_gone_from_the_end_of_the_archive_are_named_and_fail_nobody_for_
     let settings =
         "[storage]\nsegment_bytes = \"64k\"\nsnapshot_bytes = \"64k\"\n[scheduling]\nretention = \"1ms\"\n";
     scene.write("mnemosyne.toml", settings);
-    scene.write("plan.yaml", plan([("a", does(["exit:0"]))]));
+    let long = "x".repeat(40_000);
+    scene.write("plan.yaml", plan([("a", does([format!("output-json:{{\"x\": \"{long}\"}}")]))]));
     let archive = scene.data_dir().join(ARCHIVE);
     one_more(&scene);
     let first = fs::read(&archive).expect("a file").len();
     one_more(&scene);
-    let both = runs(&scene);
+    let (both, blobs) = (runs(&scene), blobs(&scene));
     let node = scene.up();
     let oldest = scene.data_dir().join("log/00000000000000000001.seg");
     let mut count = 0;
@@ -67,6 +69,12 @@ fn runs_that_are_gone_from_the_end_of_the_archive_are_named_and_fail_nobody_for_
     scene.line("down").exits(0);
     drop(node);
     scene.line("doctor").exits(0);
+    let away = scene.path().join("away");
+    for blob in &blobs {
+        fs::rename(blob, &away).expect("a file");
+        has(&scene.line("doctor").exits(6), &["BAD blobs ", "is missing, and something refers to it"]);
+        fs::rename(&away, blob).expect("a file");
+    }
 
     damage(&archive, |bytes| bytes.truncate(first + 10));
     let gone =
