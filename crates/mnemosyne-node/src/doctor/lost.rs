@@ -181,6 +181,18 @@ mod tests {
     }
 
     #[test]
+    fn what_the_log_tells_is_not_lost() {
+        let mut lost = Lost::new(7..31, Some((RunId::from_u64(3), at(0))));
+        told(&mut lost, [3, 4, 5, 6]);
+        lost.told((RunId::from_u64(6), at(86_400_000)), true);
+        lost.told((RunId::from_u64(7), at(86_400_000)), false);
+        let runs = names([4, 5]);
+        let text =
+            format!("records 7 to 30 are gone for good, of 2 finished runs ({runs}) {TIMES}: {ELSEWHERE}");
+        assert_eq!(lost.text(), text);
+    }
+
+    #[test]
     fn where_events_are_lost_too_nobody_knows_which_they_were() {
         let text = format!("records 7 to 30 are gone for good, of runs {TIMES}: {ELSEWHERE}");
         let mut lost = between(7..31);
