@@ -27,6 +27,11 @@ const ALLOWED: &[Exception] = &[
         reason: "the one helper that looks for what no file system tells of, with a deadline",
     },
     Exception {
+        path: "crates/mnemosyne/tests/cli/away.rs",
+        sleeps: 1,
+        reason: "the orphan timeout is counted by the clock, and a minute is the shortest there is",
+    },
+    Exception {
         path: "crates/mnemosyne/tests/cli/main_job.rs",
         sleeps: 1,
         reason: "measures how much processor time an idle node uses while time passes",
@@ -40,11 +45,6 @@ const ALLOWED: &[Exception] = &[
         path: "crates/mnemosyne/tests/cli/output.rs",
         sleeps: 1,
         reason: "a follower that nobody sees from outside is given time to look; without it the test holds, too",
-    },
-    Exception {
-        path: "crates/mnemosyne/tests/cli/sessions.rs",
-        sleeps: 1,
-        reason: "the orphan timeout is counted by the clock, and a minute is the shortest there is",
     },
     Exception {
         path: "crates/mnemosyne/tests/support/mod.rs",

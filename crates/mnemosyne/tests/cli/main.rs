@@ -7,6 +7,7 @@ mod support;
 mod acp;
 mod agents;
 mod approval;
+mod away;
 mod bad_input;
 mod cancelling;
 mod carrying;

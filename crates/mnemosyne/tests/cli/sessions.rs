@@ -2,18 +2,18 @@
 //! looked after by the next one, and said.
 
 use std::process::{Child, Command};
-use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::support::boot::EARLIER_BOOT;
 use crate::support::node::text;
 use crate::support::plan::{does, plan};
 use crate::support::processes::kill_all;
 use crate::support::{Running, Scene, wait_until};
 
 /// Words of an item that notes its name, waits for the file `go` and notes it again.
-fn patient(scene: &Scene, name: &str) -> String {
+pub(super) fn patient(scene: &Scene, name: &str) -> String {
     does([
         format!("append:{}:{name}", scene.at("begun")),
         format!("wait-for:{}", scene.at("go")),
@@ -22,7 +22,7 @@ fn patient(scene: &Scene, name: &str) -> String {
 }
 
 /// A node with a run of these items at work.
-fn at_work(scene: &Scene, names: &[&str]) -> Running {
+pub(super) fn at_work(scene: &Scene, names: &[&str]) -> Running {
     let node = scene.up();
     scene.submit(&plan(names.iter().map(|name| (*name, patient(scene, name)))));
     names.iter().for_each(|name| scene.wait_state(name, "running"));
@@ -41,11 +41,11 @@ fn lose(scene: &Scene, name: &str) {
     });
 }
 
-fn session(scene: &Scene, id: &str) -> Value {
+pub(super) fn session(scene: &Scene, id: &str) -> Value {
     scene.json(&format!("session show {id}"))
 }
 
-fn states(scene: &Scene) -> Vec<String> {
+pub(super) fn states(scene: &Scene) -> Vec<String> {
     let listed = scene.json("session ls");
     let listed = listed.as_array().expect("a list").iter();
     listed.map(|one| format!("{} {}", text(&one["id"]), text(&one["state"]))).collect()
@@ -258,7 +258,7 @@ fn a_stranger_that_has_the_pid_of_a_supervisor_by_now_is_left_alone() {
             let start =
                 stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(19)).map(str::parse::<u64>);
             claimed["shim"]["start_ticks"] = start.expect("a field").expect("a number").into();
-            claimed["shim"]["boot_id"] = "00000000-0000-0000-0000-000000000000".into();
+            claimed["shim"]["boot_id"] = EARLIER_BOOT.into();
         }
         std::fs::write(&claim, claimed.to_string()).expect("the folder can be written");
         scene.touch("go");
@@ -402,25 +402,4 @@ fn settings_that_would_lose_work_are_refused_and_the_others_come_from_anywhere()
     };
     let keys = ["enabled", "checkpoint_interval_secs", "auto_resume", "orphan_timeout_mins"];
     assert_eq!(keys.map(value), ["true", "45", "false", "2"]);
-}
-
-#[test]
-fn a_node_that_was_away_for_longer_than_the_orphan_timeout_finds_its_agents() {
-    let scene = Scene::new();
-    scene.write(
-        "mnemosyne.toml",
-        "[orchestration.persistence]\ncheckpoint_interval_secs = 1\norphan_timeout_mins = 1\n",
-    );
-    at_work(&scene, &["lives"]).kill();
-    // The timeout is counted by the clock, and a minute is the shortest there is.
-    std::thread::sleep(Duration::from_secs(63));
-    let _node = scene.up();
-    scene.touch("go");
-    scene.wait_state("lives", "succeeded");
-    let item = scene.item("lives");
-    assert_eq!(item["attempts"], 1, "it was paid for once: {item}");
-    assert_eq!(
-        (scene.lines("begun"), scene.lines("done")),
-        (vec!["lives".to_owned()], vec!["lives".to_owned()])
-    );
 }

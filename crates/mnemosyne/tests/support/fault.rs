@@ -1,10 +1,9 @@
 //! A disk that fails: calls of one kind on some files, from a moment on.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use super::Scene;
+use super::preload::library;
 
 /// What fails.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +26,7 @@ impl Fault {
     pub(crate) fn within(self, scene: &Scene, arguments: &[&str]) -> Command {
         let mut command = scene.command(arguments);
         command
-            .env("LD_PRELOAD", library())
+            .env("LD_PRELOAD", library("fault.c"))
             .env("FAULT_CALL", self.call)
             .env("FAULT_PATH", self.path)
             .env("FAULT_ERRNO", self.errno.raw_os_error().to_string())
@@ -46,20 +45,4 @@ impl Fault {
         std::fs::remove_file(scene.path().join(WHEN)).expect("it has happened before");
         scene.lines(LOG)
     }
-}
-
-/// The library that is loaded into a program whose disk fails.
-fn library() -> &'static Path {
-    static LIBRARY: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    let (_, library) = LIBRARY.get_or_init(|| {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let library = folder.path().join("fault.so");
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/fault.c");
-        let compiled =
-            Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl").output();
-        let compiled = compiled.expect("there is a C compiler");
-        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-        (folder, library)
-    });
-    library
 }

@@ -5,12 +5,14 @@
 //! Nothing in here sleeps for work to be done: [`wait_for`] looks until
 //! something is so, and gives up with a reason.
 
+pub(crate) mod boot;
 pub(crate) mod disk;
 pub(crate) mod fault;
 pub(crate) mod node;
 pub(crate) mod ordeal;
 pub(crate) mod outcome;
 pub(crate) mod plan;
+mod preload;
 pub(crate) mod processes;
 pub(crate) mod random;
 pub(crate) mod restarts;

@@ -1,11 +1,13 @@
 //! What the history tells of a workflow, held against what it was to do, what it has left and what has hit it.
 
+mod forged;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::machine::{AttemptName, Machine};
-use super::workflow::{Course, Planned, Workflow};
+use super::workflow::{Course, Planned};
 use crate::support::Scene;
 use crate::support::node::text;
 use crate::support::ordeal::counted;
@@ -39,8 +41,24 @@ pub(super) struct Account {
     effects: BTreeMap<String, usize>,
 }
 
+/// How many attempts it took.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Figures {
+    pub(super) granted: usize,
+    pub(super) begun: usize,
+    /// Those that outlived a node, and came to a result of their own.
+    pub(super) carried_over: usize,
+    /// Those that were hit.
+    pub(super) repeated: usize,
+}
+
 impl Account {
     pub(super) fn of(scene: &Scene, events: &[Value]) -> Self {
+        Self::told(&scene.items(), events, &scene.lines("begun"), scene.lines("done"))
+    }
+
+    /// The same of items as they are listed, and of lines with what has begun and what was done.
+    fn told(items: &[Value], events: &[Value], lines: &[String], done: Vec<String>) -> Self {
         let mut by_id: BTreeMap<String, Told> = BTreeMap::new();
         for event in events {
             if let Some(item) = event["item"].as_str() {
@@ -48,28 +66,28 @@ impl Account {
             }
         }
         let mut told = BTreeMap::new();
-        for item in scene.items() {
+        for item in items {
             let id = text(&item["id"]);
             let of_item = by_id.remove(&id).unwrap_or_default();
             told.insert(text(&item["name"]), Told { id, state: text(&item["state"]), ..of_item });
         }
         assert!(by_id.is_empty(), "there are no events of other items: {by_id:?}");
         let mut begun = BTreeSet::new();
-        for line in scene.lines("begun") {
+        for line in lines {
             let (name, token) = line.split_once(' ').expect("two words");
             let attempt = format!("{}-{token}", told[name].id);
             assert!(begun.insert(attempt), "an attempt begins once: {line}");
         }
-        Self { told, begun, effects: counted(scene.lines("done")) }
+        Self { told, begun, effects: counted(done) }
     }
 
-    /// Insists that everything is as it should be; returns how many attempts that took, in words.
-    pub(super) fn check(&self, workflow: &Workflow, machine: &Machine) -> String {
+    /// Insists that everything is as it should be; returns how many attempts that took.
+    pub(super) fn check(&self, items: &[&Planned], machine: &Machine) -> Figures {
         assert!(machine.strangers_live(), "processes that nobody here has started are left alone");
-        assert_eq!(self.told.len(), workflow.items().count(), "every item is there, and no other one");
+        assert_eq!(self.told.len(), items.len(), "every item is there, and no other one");
         let mut granted = BTreeSet::new();
         let mut of_shared = Vec::new();
-        for item in workflow.items() {
+        for item in items {
             let told = &self.told[&item.name];
             self.check_attempts(item, told, machine);
             self.check_order(item, told);
@@ -87,13 +105,13 @@ impl Account {
         self.check_effects(&Told::default(), &of_shared, effects, 1, machine);
         let unknown: Vec<_> = self.begun.difference(&granted).collect();
         assert!(unknown.is_empty(), "nothing begins without a grant: {unknown:?}");
-        let carried_over = machine.survivors.difference(&machine.hit).count();
-        let repeated = machine.hit.iter().filter(|attempt| self.begun.contains(*attempt)).count();
-        format!(
-            "{} attempts, {} begun, {carried_over} of them re-attached and {repeated} hit",
-            granted.len(),
-            self.begun.len()
-        )
+        let begun = |attempt: &&AttemptName| self.begun.contains(*attempt);
+        Figures {
+            granted: granted.len(),
+            begun: self.begun.len(),
+            carried_over: machine.survivors.difference(&machine.hit).filter(begun).count(),
+            repeated: machine.hit.iter().filter(begun).count(),
+        }
     }
 
     /// Insists that an item came to its end once, and that each of its attempts ended as it could.
@@ -220,10 +238,15 @@ pub(super) fn events(scene: &Scene, after: usize) -> Vec<Value> {
     let printed = scene.run(["events", "--after", &after.to_string(), "--json"]).exits(0).stdout;
     let events: Vec<Value> =
         printed.lines().map(|line| serde_json::from_str(line).expect("an event a line")).collect();
+    check_numbers(&events, after);
+    events
+}
+
+/// Insists that none is left out.
+fn check_numbers(events: &[Value], after: usize) {
     for (place, event) in events.iter().enumerate() {
         assert_eq!(event["seq"], after + place + 1, "events have numbers without gaps");
     }
-    events
 }
 
 /// Whether all items of a run have ended.

@@ -9,6 +9,7 @@ use std::process::{Child, Command};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::support::boot::EARLIER_BOOT;
 use crate::support::processes::{Process, kill_all};
 use crate::support::random::Random;
 use crate::support::{Running, Scene};
@@ -18,8 +19,6 @@ pub(super) type AttemptName = String;
 
 /// Processes that have nothing to do with any of it.
 const STRANGERS: usize = 3;
-/// The boot before the last one.
-const OTHER_BOOT: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Ways in which a node is restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,7 +134,7 @@ impl Machine {
             shim["pid"] = stranger.0.id().into();
             if restart == Restart::Rebooted {
                 shim["start_ticks"] = stranger.start_ticks().into();
-                shim["boot_id"] = OTHER_BOOT.into();
+                shim["boot_id"] = EARLIER_BOOT.into();
             }
             fs::write(&path, claim.to_string()).expect("a claim can be written");
         }

@@ -201,27 +201,31 @@ impl Ordeal {
         let events = account::events(scene, 0);
         assert_eq!(events, self.seen, "no event is missing, and none has changed");
         account::check_sessions(&events, &self.sessions);
-        let few = self.suffered.values().sum::<u64>() < FAULTS_MIN;
-        let happened = !self.machine.survivors.is_empty() && !self.machine.hit.is_empty();
-        assert!(
-            few || happened,
-            "agents outlived their node, and agents were hit; otherwise this proves nothing"
-        );
         let account = Account::of(scene, &events);
-        let attempts = account.check(&self.workflow, &self.machine);
+        let items: Vec<_> = self.workflow.items().collect();
+        let figures = account.check(&items, &self.machine);
+        let few = self.suffered.values().sum::<u64>() < FAULTS_MIN;
+        assert!(
+            few || figures.carried_over > 0 && figures.repeated > 0,
+            "agents outlived their node, and agents were hit; otherwise this proves nothing: {figures:?}"
+        );
         self.check_duplicates();
         let kinds: Vec<String> =
             self.suffered.iter().map(|(kind, count)| format!("{count} {}", kind.name())).collect();
         eprintln!(
-            "{} restarts ({}), {} sessions, {} ended by themselves, {} continued their run; {} runs, {} items, {attempts}; \
-             {} events; {:.1} s",
+            "{} restarts ({}), {} sessions, {} ended by themselves, {} continued their run; {} runs, {} items, \
+             {} attempts, {} begun, {} of them re-attached and {} hit; {} events; {:.1} s",
             self.suffered.values().sum::<u64>(),
             kinds.join(", "),
             self.sessions.len(),
             self.by_themselves,
             self.continued,
             self.workflow.runs().count(),
-            self.workflow.items().count(),
+            items.len(),
+            figures.granted,
+            figures.begun,
+            figures.carried_over,
+            figures.repeated,
             events.len(),
             self.started.elapsed().as_secs_f64(),
         );
