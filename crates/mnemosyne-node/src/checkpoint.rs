@@ -1,6 +1,9 @@
 //! Wakes what is done again and again: the sign of life, what makes a restart
 //! quick, and the look at what runs.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 

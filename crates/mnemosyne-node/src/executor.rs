@@ -11,7 +11,7 @@ mod done;
 mod held;
 mod look;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::pin;

@@ -255,6 +255,12 @@ impl Node {
         })
     }
 
+    /// Its log, for what only other members could say.
+    #[cfg(test)]
+    pub(crate) fn consensus(&self) -> &Consensus {
+        &self.consensus
+    }
+
     /// A handle to this node.
     #[must_use]
     pub fn handle(&self) -> Handle {

@@ -90,6 +90,15 @@ fn shim() -> PathBuf {
 }
 
 async fn node(dir: &Path, around: fn(Arc<dyn Runner>) -> Arc<dyn Runner>) -> Node {
+    node_with(dir, around, PersistenceOptions::default()).await
+}
+
+/// The same with sessions that go as is said.
+pub(crate) async fn node_with(
+    dir: &Path,
+    around: fn(Arc<dyn Runner>) -> Arc<dyn Runner>,
+    persistence: PersistenceOptions,
+) -> Node {
     let options = StoresOptions { segment_bytes_max: 4 << 20, ..StoresOptions::default() };
     let fatal = Arc::new(|error: &mnemosyne_persistence::LogError| panic!("the log failed: {error}"));
     let stores = Stores::open(&dir.join("data"), &options, fatal).expect("a data directory");
@@ -114,13 +123,13 @@ async fn node(dir: &Path, around: fn(Arc<dyn Runner>) -> Arc<dyn Runner>) -> Nod
         part: Part::Worker,
         work: Work::Around(options, around),
         snapshot_bytes: 64 << 20,
-        persistence: PersistenceOptions::default(),
+        persistence,
     });
     node.await.expect("the node starts")
 }
 
 /// Submits one item: a shell that notes its pid in `begun` and waits for the file `go`.
-async fn submit(handle: &Handle, dir: &Path) -> RunId {
+pub(crate) async fn submit(handle: &Handle, dir: &Path) -> RunId {
     let line = "echo $$ >> begun; while ! test -e go; do sleep 0.02; done";
     let task = TaskSpec {
         action: Action::Shell(line.to_owned()),
@@ -153,7 +162,7 @@ async fn submit(handle: &Handle, dir: &Path) -> RunId {
 }
 
 /// Waits until the item is as wanted.
-async fn wait(handle: &Handle, run: RunId, wanted: impl Fn(&ItemDetail) -> bool) -> ItemDetail {
+pub(crate) async fn wait(handle: &Handle, run: RunId, wanted: impl Fn(&ItemDetail) -> bool) -> ItemDetail {
     loop {
         let seq = handle.latest_event();
         let detail = handle.item(run.item(0)).await.expect("there is such an item");
@@ -164,7 +173,7 @@ async fn wait(handle: &Handle, run: RunId, wanted: impl Fn(&ItemDetail) -> bool)
     }
 }
 
-fn begun(dir: &Path) -> Vec<String> {
+pub(crate) fn begun(dir: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(dir.join("begun")).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
