@@ -282,6 +282,9 @@ fn what_is_left_of_a_damaged_log_goes_on_elsewhere() {
 #[test]
 fn where_nothing_is_damaged_or_nothing_is_left_salvage_says_so() {
     let scene = Scene::new();
+    fs::create_dir(scene.data_dir()).expect("a new folder");
+    let unused = scene.line("ps --all").exits(0);
+    assert_eq!(scene.line("ps --all --salvage").exits(0).stdout, unused.stdout, "it was never used");
     scene.run_plan(&diamond()).exits(0);
     let whole = scene.line("ps --all").exits(0);
     let salvaged = scene.line("ps --all --salvage").exits(0);
@@ -289,4 +292,7 @@ fn where_nothing_is_damaged_or_nothing_is_left_salvage_says_so() {
     damage(&scene.data_dir().join("log/00000000000000000001.seg"), |bytes| bytes[100] ^= 1);
     let refused = scene.line("ps --salvage").exits(6).says("log/00000000000000000001.seg is damaged");
     assert_eq!(refused.stdout, "");
+    fs::remove_dir_all(scene.data_dir().join("log")).expect("it is there");
+    let refused = scene.line("ps --salvage").exits(6).says("log is missing beside history");
+    assert_eq!(refused.stdout, "", "nothing is taken for a directory that was never used");
 }

@@ -166,7 +166,8 @@ impl Ordeal {
         let listed = scene.json("session ls");
         for one in listed.as_array().expect("a list") {
             let (id, state) = (text(&one["id"]), text(&one["state"]));
-            if self.sessions.contains_key(&id) {
+            if let Some(ended) = self.sessions.get(&id) {
+                assert_eq!(state, *ended, "session {id} is told as it was told before: {listed}");
                 continue;
             }
             let is_over = matches!(face, Face::Run(run) if account::is_finished(&self.seen, run));
