@@ -151,3 +151,35 @@ fn what_the_archive_and_the_history_lost_at_their_end_is_written_again_from_the_
         assert!(scene.line("events --after 0").exits(0).stdout.starts_with(&events));
     }
 }
+
+#[test]
+fn salvage_names_all_that_is_damaged_and_says_how_far_the_rest_leads() {
+    let scene = with_snapshots(2);
+    let names = ["history/00000000000000000001.hist", "archive/00000000000000000001.hist"];
+    // A node that ends in order has written all of it.
+    scene.line("submit plan.yaml").exits(0).says("exists already");
+    let whole = scene.line("ps --all --json").exits(0).stdout;
+    for name in names {
+        damage(&scene.data_dir().join(name), |bytes| {
+            // In front of what was written last, which might be no more than torn off.
+            let at = bytes.len() / 4;
+            bytes[at] ^= 1;
+        });
+    }
+    flip(&snapshots(&scene)[1]);
+    let salvaged = scene.line("ps --all --json --salvage").exits(0);
+    for name in names.iter().chain(&["snapshots/00000000000000000002.snap"]) {
+        assert!(salvaged.stderr.contains(&format!("{name} is damaged")), "{name}: {}", salvaged.stderr);
+    }
+    assert!(
+        salvaged.stderr.contains("the last that can be read"),
+        "nothing tells of more: {}",
+        salvaged.stderr
+    );
+    assert!(salvaged.stdout == whole, "the older snapshot and the log lead to the state");
+    // What is left of all is the older snapshot.
+    fs::remove_dir_all(scene.data_dir().join("log")).expect("it is there");
+    let salvaged = scene.line("ps --all --json --salvage").exits(0).says("log is missing beside history");
+    let left = |text: &str| serde_json::from_str::<Vec<serde_json::Value>>(text).expect("a list").len();
+    assert!((1..left(&whole)).contains(&left(&salvaged.stdout)), "as it was when it was taken");
+}
