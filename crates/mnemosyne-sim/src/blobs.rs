@@ -15,6 +15,7 @@ use mnemosyne_persistence::{BLOB_GRACE_MAX, BlobId, Sweep};
 
 use crate::bug::Bug;
 use crate::careless::GRACE_MILLIS;
+use crate::check::b1_blobs::Read;
 use crate::check::{Violation, b1_blobs};
 use crate::scenario::label;
 use crate::sim::{Happening, Sim};
@@ -50,6 +51,10 @@ impl Sim {
             return false;
         };
         let blob = BlobRef { hash: *id.as_bytes(), length: bytes.len() as u64 };
+        if self.members[at].decayed.blobs.remove(&blob.hash) {
+            // From here on it must be whole.
+            self.coverage.count("blob healed");
+        }
         *payload = Payload::Blob(Box::new(blob));
         self.coverage.count("blob put");
         true
@@ -82,21 +87,26 @@ impl Sim {
         dice.chance(40).then(|| Payload::Inline(workload::output(&mut dice).into()))
     }
 
-    /// Reads what an agent is to do; none when the disk does not give it now.
-    pub(crate) fn fetch(&mut self, at: usize, payload: &Payload) -> Option<Vec<u8>> {
+    /// Reads what an agent is to do.
+    pub(crate) fn fetch(&mut self, at: usize, payload: &Payload) -> Read {
         let blob = match payload {
-            Payload::Inline(bytes) => return Some(bytes.to_vec()),
+            Payload::Inline(bytes) => return Read::Content(bytes.to_vec()),
             Payload::Blob(blob) => blob,
         };
-        let running = self.members[at].running.as_ref()?;
-        match b1_blobs::read(&running.storage.blobs, blob.hash) {
-            Ok(content) => {
-                self.coverage.count("blob read");
-                content
+        let member = &self.members[at];
+        let Some(running) = &member.running else { return Read::Refused };
+        match b1_blobs::read(&running.storage.blobs, blob.hash, &member.decayed.blobs) {
+            Ok(read) => {
+                self.coverage.count(match read {
+                    Read::Content(_) => "blob read",
+                    Read::Damaged(_) => "decayed blob named",
+                    Read::Refused => "blob not given by the disk",
+                });
+                read
             }
             Err(violation) => {
                 self.found(violation);
-                None
+                Read::Refused
             }
         }
     }
@@ -129,8 +139,9 @@ impl Sim {
         if !self.has_blobs() {
             return;
         }
-        let Some(running) = &self.members[at].running else { return };
-        let checked = self.oracle.tasks.check(&running.state, &running.storage);
+        let member = &self.members[at];
+        let Some(running) = &member.running else { return };
+        let checked = self.oracle.tasks.check(member, &running.state, &running.storage);
         self.check(checked);
     }
 

@@ -46,6 +46,12 @@ pub enum Bug {
     /// The log does not look at its high-water mark.
     #[cfg(feature = "planted")]
     HighWaterMarkIgnored,
+    /// The checksum of a record of the history or the archive is not looked at.
+    #[cfg(feature = "planted")]
+    RecordChecksumIgnored,
+    /// What a blob holds is not held against its name when it is read.
+    #[cfg(feature = "planted")]
+    BlobHashIgnored,
     /// One in the state machine.
     #[cfg(feature = "planted")]
     Core(Planted),
@@ -74,6 +80,10 @@ impl Bug {
         Self::LeaseByWallClock,
         #[cfg(feature = "planted")]
         Self::HighWaterMarkIgnored,
+        #[cfg(feature = "planted")]
+        Self::RecordChecksumIgnored,
+        #[cfg(feature = "planted")]
+        Self::BlobHashIgnored,
         #[cfg(feature = "planted")]
         Self::Core(Planted::StaleTokenAccepted),
         #[cfg(feature = "planted")]

@@ -70,6 +70,15 @@ impl Careless {
     pub(crate) fn new(disk: FaultBackend, times: Times, bug: Option<Bug>) -> Self {
         Self { disk, times, bug }
     }
+
+    #[cfg(feature = "planted")]
+    fn believes(&self, path: &str) -> bool {
+        match self.bug {
+            Some(Bug::RecordChecksumIgnored) => path.starts_with("history") || path.starts_with("archive"),
+            Some(Bug::BlobHashIgnored) => path.starts_with(BLOBS),
+            _ => false,
+        }
+    }
 }
 
 impl StorageBackend for Careless {
@@ -77,6 +86,10 @@ impl StorageBackend for Careless {
         let mut file = self.disk.open(path, mode)?;
         if self.bug == Some(Bug::NoFsync) {
             file = Box::new(Unsynced(file));
+        }
+        #[cfg(feature = "planted")]
+        if self.believes(path) {
+            file = Box::new(Believed(file));
         }
         if path.starts_with(BLOBS) {
             file = Box::new(Dated { file, path: path.to_owned(), times: self.times.clone() });
@@ -168,7 +181,44 @@ impl StorageFile for Dated {
         Ok(self.times.age(&self.path))
     }
 
+    #[cfg(feature = "planted")]
+    fn is_believed(&self) -> bool {
+        self.file.is_believed()
+    }
+
     fn set_len(&self, length: u64) -> io::Result<()> {
         self.file.set_len(length)
+    }
+}
+
+/// A file whose checksums nobody looks at.
+#[cfg(feature = "planted")]
+#[derive(Debug)]
+struct Believed(Box<dyn StorageFile>);
+
+#[cfg(feature = "planted")]
+impl StorageFile for Believed {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(offset, buffer)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_at(offset, bytes)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn is_believed(&self) -> bool {
+        true
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
     }
 }

@@ -26,6 +26,7 @@ impl Sim {
             return false;
         }
         self.kill(at, "killed for a flipped bit");
+        self.end_decay(at);
         if self.members[at].disk.flip_bit(&path, offset, bit).is_err() {
             return false;
         }
@@ -63,6 +64,7 @@ impl Sim {
             return false;
         }
         self.kill(at, "killed while its log is shortened");
+        self.end_decay(at);
         let (path, id) = (format!("log/{name}"), self.members[at].id);
         let disk = self.members[at].disk.copy(0);
         let range = if dice.chance(70) { 4 << 10 } else { 16 << 10 };

@@ -11,6 +11,7 @@ use mnemosyne_core::work::review::Judgement;
 
 use crate::agents::{Agent, Exit, Script, Trail};
 use crate::bug::Bug;
+use crate::check::b1_blobs::Read;
 use crate::check::{p1_lease, q6_attempts};
 use crate::dice::Dice;
 use crate::member::{Purpose, Stage};
@@ -85,10 +86,18 @@ impl Sim {
         }
         let checked = q6_attempts::check(&self.oracle, &self.members, order.item, token);
         self.check(checked.and_then(|()| p1_lease::check(&self.members[at], &self.scenario, self.queue.now())));
-        let Some(work) = self.fetch(at, &order.task) else {
-            // The disk does not say what there is to do; it is asked again, or the process ends.
-            let life = self.members[at].life;
-            return self.queue.after(READ_AGAIN, Happening::Begin(at, life, token));
+        let work = match self.fetch(at, &order.task) {
+            Read::Content(work) => work,
+            Read::Damaged(what) => {
+                // Nobody works on something else than what was written.
+                let result = AttemptResult::Failed { fault: Fault::Spawn, message: what.into() };
+                return self.report(at, order.item, token, result);
+            }
+            Read::Refused => {
+                // The disk does not say what there is to do; it is asked again, or the process ends.
+                let life = self.members[at].life;
+                return self.queue.after(READ_AGAIN, Happening::Begin(at, life, token));
+            }
         };
         let script = self.script(&order, &work);
         self.pids += 1;

@@ -98,6 +98,7 @@ impl Sim {
                 self.power_cut(at, loss);
                 Some("power cut")
             }
+            Action::Decay => self.decay(at, dice).then_some("bit decayed"),
             _ if !is_up => None,
             Action::Kill => {
                 self.kill(at, "killed");
@@ -245,6 +246,7 @@ impl Sim {
         if self.members[at].running.is_some() {
             return;
         }
+        self.end_decay(at);
         self.members[at].life += 1;
         match self.open(at) {
             Ok(running) => {
@@ -287,7 +289,7 @@ impl Sim {
             return Err((!member.disk.is_crashed() && !storage.has_failed()).then_some(violation));
         }
         let upto = snapshot.as_ref().map_or(0, |snapshot| snapshot.index);
-        let past = self.oracle.events.check(member.id, &storage.records.history);
+        let past = self.oracle.events.check(member, &storage.records.history);
         let past = past.and_then(|()| self.oracle.retirements.check(member, &storage.records, upto));
         if let Err(violation) = past {
             return Err((!member.disk.is_crashed() && !storage.has_failed()).then_some(violation));

@@ -24,6 +24,7 @@ mod client;
 mod cluster;
 mod coverage;
 mod damage;
+mod decay;
 mod dice;
 mod entry;
 mod executor;

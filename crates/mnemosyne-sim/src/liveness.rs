@@ -41,6 +41,7 @@ impl Sim {
             if std::mem::take(&mut member.away_until) > 0 {
                 self.queue.after(1, Happening::Boot(at));
             }
+            self.end_decay(at);
             let member = &mut self.members[at];
             let alive: Vec<_> = member.machine.alive().map(|(token, agent)| (token, agent.pid)).collect();
             for (token, pid) in alive {
@@ -163,7 +164,7 @@ impl Sim {
                 let checked = c9_replay::check(&running.state, &self.oracle.reference);
                 let checked = checked.and_then(|()| match member.past.begins_anew {
                     true => Ok(()),
-                    false => self.oracle.events.check_end(member.id, &records.history),
+                    false => self.oracle.events.check_end(member, &records.history),
                 });
                 let upto = running.state.applied();
                 let checked = checked.and_then(|()| self.oracle.retirements.check(member, records, upto));

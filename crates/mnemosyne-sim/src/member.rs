@@ -10,6 +10,7 @@ use mnemosyne_persistence::storage::FaultBackend;
 
 use crate::agents::Machine;
 use crate::careless::Times;
+use crate::decay::Decayed;
 use crate::entry::Asked;
 use crate::scenario::Crash;
 use crate::storage::{EntryMark, Storage};
@@ -41,6 +42,8 @@ pub(crate) struct Member {
     pub(crate) confirmed_vote: u64,
     pub(crate) confirmed_snapshot: u64,
     pub(crate) past: Past,
+    /// What has decayed on its disk.
+    pub(crate) decayed: Decayed,
     /// How fast its clock goes, in thousandths.
     pub(crate) drift: u64,
 }
@@ -192,6 +195,7 @@ impl Member {
             confirmed_vote: 0,
             confirmed_snapshot: 0,
             past: Past::default(),
+            decayed: Decayed::default(),
             drift,
         }
     }

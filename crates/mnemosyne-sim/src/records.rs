@@ -18,8 +18,8 @@ use crate::bug::Bug;
 use crate::scenario::{Keep, Scenario};
 
 /// Events are found by their run and by time, runs by their id and by when they left the state.
-const EVENTS: Tagger = Tagger { version: 1, tag: of_event };
-const RUNS: Tagger = Tagger { version: 1, tag: of_run };
+pub(crate) const EVENTS: Tagger = Tagger { version: 1, tag: of_event };
+pub(crate) const RUNS: Tagger = Tagger { version: 1, tag: of_run };
 
 /// The past of one process.
 pub(crate) struct Records {

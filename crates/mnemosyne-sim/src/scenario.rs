@@ -20,6 +20,7 @@ pub(crate) mod label {
     pub(crate) const TIMING: u64 = 6;
     pub(crate) const CLOCKS: u64 = 7;
     pub(crate) const OUTPUTS: u64 = 8;
+    pub(crate) const DECAY: u64 = 9;
 }
 
 /// How a member's process ends at a disk operation.
@@ -73,6 +74,8 @@ pub(crate) enum Action {
     FlipBit,
     /// A file of the log loses its end while nobody looks.
     TruncateLog,
+    /// A bit of the history, of the archive, of what they are found by or of a blob flips, and stays.
+    Decay,
     PauseProcess {
         millis: u64,
     },
@@ -179,6 +182,8 @@ impl Scenario {
             bug: None,
         };
         scenario.steps = steps(&mut all.split(label::STEPS), &scenario);
+        scenario.steps.extend(decay(&mut all.split(label::DECAY), safety_millis * 9 / 10));
+        scenario.steps.sort_by_key(|step| step.at);
         scenario
     }
 
@@ -323,6 +328,16 @@ fn steps(dice: &mut Dice, scenario: &Scenario) -> Vec<Step> {
     }
     steps.sort_by_key(|step| step.at);
     steps
+}
+
+/// With dice of their own, so that they move none of the others. Late enough that there is something to decay.
+fn decay(dice: &mut Dice, last: u64) -> Vec<Step> {
+    let count = if dice.chance(50) { dice.range(1, 4) } else { 0 };
+    let mut step = || {
+        let (at, member, seed) = (dice.range(last / 6, last), dice.roll(60), dice.roll(u64::MAX));
+        Step { at, member, seed, action: Action::Decay }
+    };
+    (0..count).map(|_| step()).collect()
 }
 
 /// The longest time for which a member is away.

@@ -88,6 +88,12 @@ pub trait StorageFile: Send + Sync + Debug {
         Ok(None)
     }
 
+    /// A mistake that tests plant: what stands in it is believed, whatever the checksums of records and contents say.
+    #[cfg(feature = "planted")]
+    fn is_believed(&self) -> bool {
+        false
+    }
+
     /// Cuts the file to `length`, or lengthens it with zeros.
     fn set_len(&self, length: u64) -> io::Result<()>;
 }

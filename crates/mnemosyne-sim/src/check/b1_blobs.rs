@@ -1,6 +1,6 @@
 //! B1: a blob that something refers to is there and whole, from before the entry that refers to it until nothing does;
-//! and what nothing refers to goes.
-//! Source: docs/guide/history.md; the module docs of the blob store.
+//! and what nothing refers to goes. One that has decayed is named and given to nobody, until the same content is put again.
+//! Source: docs/guide/history.md; docs/guide/doctor.md; the module docs of the blob store.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,8 @@ use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_persistence::{BlobId, BlobStore, StoreError};
 
-use super::Violation;
+use super::{Violation, d4_decayed};
+use crate::member::Member;
 use crate::storage::Storage;
 
 pub(crate) const NAME: &str = "B1 (what is referred to is there)";
@@ -30,27 +31,48 @@ impl Tasks {
     }
 
     /// Looks at all blobs that a state and the archive beside it refer to.
-    pub(crate) fn check(&self, state: &Orchestration, storage: &Storage) -> Result<(), Violation> {
-        // A disk that refuses to be read ends the process by other ways.
-        let Ok(images) = storage.records.images() else { return Ok(()) };
+    pub(crate) fn check(
+        &self,
+        member: &Member,
+        state: &Orchestration,
+        storage: &Storage,
+    ) -> Result<(), Violation> {
+        let images = match storage.records.images() {
+            Ok(images) => images,
+            Err(error) => return d4_decayed::check_error(member, &error).map(drop),
+        };
         let mut needed = state.snapshot().blobs();
         let retired = images.iter().map(|image| image.run());
         let kept = retired.chain(state.runs(usize::MAX).iter().map(|run| run.id)).collect::<Vec<_>>();
         needed.extend(kept.iter().filter_map(|run| self.0.get(run)).flatten());
         images.iter().for_each(|image| needed.extend(image.blobs()));
-        needed.into_iter().try_for_each(|hash| read(&storage.blobs, hash).map(drop))
+        needed.into_iter().try_for_each(|hash| read(&storage.blobs, hash, &member.decayed.blobs).map(drop))
     }
 }
 
-/// Reads a blob that something refers to; none when the disk does not give it now.
-pub(crate) fn read(blobs: &BlobStore, hash: [u8; 32]) -> Result<Option<Vec<u8>>, Violation> {
+/// What reading a blob has given.
+pub(crate) enum Read {
+    Content(Vec<u8>),
+    /// It has decayed, in the words of the store.
+    Damaged(String),
+    /// The disk does not give it now.
+    Refused,
+}
+
+/// Reads a blob that something refers to. It holds what its name says, or it has decayed, and the error names it.
+pub(crate) fn read(blobs: &BlobStore, hash: [u8; 32], decayed: &BTreeSet<[u8; 32]>) -> Result<Read, Violation> {
     let id = BlobId::from_bytes(hash);
     match blobs.get(id) {
-        Ok(Some(content)) => Ok(Some(content)),
+        Ok(Some(content)) if BlobId::of(&content) == id => Ok(Read::Content(content)),
+        Ok(Some(_)) => Err(Violation::new(NAME, format!("blob {id} is given with another content"))),
         Ok(None) => Err(Violation::new(NAME, format!("blob {id} is gone"))),
         Err(error @ (StoreError::Damaged { .. } | StoreError::NewerFormat { .. })) => {
-            Err(Violation::new(NAME, error.to_string()))
+            let what = error.to_string();
+            if decayed.contains(&hash) && what.contains(&id.to_string()[2..]) {
+                return Ok(Read::Damaged(what));
+            }
+            Err(Violation::new(NAME, what))
         }
-        Err(_) => Ok(None),
+        Err(_) => Ok(Read::Refused),
     }
 }

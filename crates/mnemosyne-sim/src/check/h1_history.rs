@@ -9,7 +9,8 @@ use mnemosyne_core::hash::StateHash;
 use mnemosyne_core::id::NodeId;
 use mnemosyne_persistence::History;
 
-use super::Violation;
+use super::{Violation, d4_decayed};
+use crate::member::Member;
 
 const NAME: &str = "H1 (the history has every event)";
 
@@ -23,13 +24,21 @@ impl Events {
         self.0.insert(event.seq, hash(&bytes));
     }
 
+    /// Whether an event is what it was.
+    pub(super) fn is(&self, seq: u64, bytes: &[u8]) -> bool {
+        self.0.get(&seq) == Some(&hash(bytes))
+    }
+
     /// Compares all that a member's history holds.
-    pub(crate) fn check(&self, member: NodeId, history: &History) -> Result<(), Violation> {
-        // A disk that refuses to be read ends the process by other ways.
-        let Ok(found) = history.read(0, usize::MAX) else { return Ok(()) };
+    pub(crate) fn check(&self, member: &Member, history: &History) -> Result<(), Violation> {
+        let found = match history.read(0, usize::MAX) {
+            Ok(found) => found,
+            Err(error) => return d4_decayed::check_error(member, &error).map(drop),
+        };
+        let member = member.id;
         let first = found.first().map_or(1, |(seq, _)| *seq);
         for (expected, (seq, bytes)) in (first..).zip(&found) {
-            if *seq != expected || self.0.get(seq) != Some(&hash(bytes)) {
+            if *seq != expected || !self.is(*seq, bytes) {
                 let what = format!("{member}: event {seq} stands where {expected} should, or is another one");
                 return Err(Violation::new(NAME, what));
             }
@@ -38,12 +47,13 @@ impl Events {
     }
 
     /// The history of a member that has applied everything also holds everything.
-    pub(crate) fn check_end(&self, member: NodeId, history: &History) -> Result<(), Violation> {
+    pub(crate) fn check_end(&self, member: &Member, history: &History) -> Result<(), Violation> {
         let (last, found) = (self.0.last_key_value().map(|(seq, _)| *seq), history.last_seq());
         // One that has just got a state of another member has nothing to add to it yet.
         if found.is_none() || found == last {
             return self.check(member, history);
         }
+        let member = member.id;
         Err(Violation::new(NAME, format!("{member}: the history ends at {found:?}, the events at {last:?}")))
     }
 }

@@ -9,9 +9,9 @@ use mnemosyne_core::hash::StateHash;
 use mnemosyne_core::id::RunId;
 use mnemosyne_core::image::Retired;
 
-use super::Violation;
 use super::h1_history::hash;
 use super::q3_one_end::Ends;
+use super::{Violation, d4_decayed};
 use crate::member::Member;
 use crate::records::Records;
 
@@ -23,8 +23,7 @@ struct Left {
     index: u64,
     /// Number of its first record.
     first: u64,
-    records: u64,
-    hash: StateHash,
+    records: Vec<StateHash>,
 }
 
 /// All runs that have left the state.
@@ -45,8 +44,8 @@ impl Retirements {
                     return Err(Violation::new(NAME, what));
                 }
             }
-            let records: Vec<Vec<u8>> = image.records().collect();
-            let left = Left { index, first: *first, records: records.len() as u64, hash: hash_of(&records) };
+            let records = image.records().map(|record| hash(&record)).collect();
+            let left = Left { index, first: *first, records };
             if self.0.insert(run, left).is_some() {
                 return Err(Violation::new(NAME, format!("{run} leaves the state a second time")));
             }
@@ -57,8 +56,10 @@ impl Retirements {
     /// Holds the archive of a member against all that had left by the entry `upto`, which the log no longer has to tell.
     pub(crate) fn check(&self, member: &Member, records: &Records, upto: u64) -> Result<(), Violation> {
         let fail = |what: String| Err(Violation::new(NAME, format!("{}: {what}", member.id)));
-        // A disk that refuses to be read ends the process by other ways.
-        let Ok(archived) = records.archived() else { return Ok(()) };
+        let archived = match records.archived() {
+            Ok(archived) => archived,
+            Err(error) => return d4_decayed::check_error(member, &error).map(drop),
+        };
         if let Some(stranger) = archived.iter().find(|run| !self.0.contains_key(run)) {
             return fail(format!("{stranger} is in the archive and has never left the state"));
         }
@@ -66,10 +67,13 @@ impl Retirements {
             if left.index > upto || left.index <= member.past.installed || member.past.forgotten.contains(run) {
                 continue;
             }
-            let Ok(found) = records.records_of(*run) else { return Ok(()) };
-            if found.len() as u64 != left.records || hash_of(&found) != left.hash {
-                let count = found.len();
-                return fail(format!("{run} left with {} records, {count} are there", left.records));
+            let found = match records.records_of(*run) {
+                Ok(found) => found,
+                Err(error) => return d4_decayed::check_error(member, &error).map(drop),
+            };
+            if !left.is(&found) {
+                let (had, count) = (left.records.len(), found.len());
+                return fail(format!("{run} left with {had} records, {count} are there"));
             }
         }
         Ok(())
@@ -87,14 +91,35 @@ impl Retirements {
         }
     }
 
+    /// All of them.
+    pub(super) fn runs(&self) -> impl Iterator<Item = RunId> {
+        self.0.keys().copied()
+    }
+
+    /// Whether records are the first ones of a run, of which a crash may have left only a part.
+    pub(super) fn begins_with(&self, run: RunId, found: &[Vec<u8>]) -> bool {
+        self.0.get(&run).is_some_and(|left| left.begins_with(found))
+    }
+
+    /// Whether records are those of a run.
+    pub(super) fn is(&self, run: RunId, found: &[Vec<u8>]) -> bool {
+        self.0.get(&run).is_some_and(|left| left.is(found))
+    }
+
     /// Whether a run left the state where this member has to know of it.
     pub(crate) fn is_kept(&self, member: &Member, run: RunId) -> bool {
         self.0.get(&run).is_some_and(|left| left.index > member.past.installed)
     }
 }
 
-fn hash_of(records: &[Vec<u8>]) -> StateHash {
-    let mut all = StateHash::default();
-    records.iter().for_each(|record| all.fold(hash(record).0));
-    all
+impl Left {
+    /// Whether these are its records, all of them.
+    fn is(&self, found: &[Vec<u8>]) -> bool {
+        found.len() == self.records.len() && self.begins_with(found)
+    }
+
+    /// Whether these are the first of its records.
+    fn begins_with(&self, found: &[Vec<u8>]) -> bool {
+        found.len() <= self.records.len() && found.iter().zip(&self.records).all(|(one, due)| hash(one) == *due)
+    }
 }

@@ -24,6 +24,7 @@ pub(crate) mod c7_bounds;
 pub(crate) mod c8_hash;
 pub(crate) mod c9_replay;
 pub(crate) mod d1_recovered;
+pub(crate) mod d4_decayed;
 pub(crate) mod h1_history;
 pub(crate) mod h2_archive;
 pub(crate) mod h3_needed;

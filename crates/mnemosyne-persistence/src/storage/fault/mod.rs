@@ -140,18 +140,28 @@ impl FaultBackend {
         self.disk().capacity = None;
     }
 
+    /// What the medium has of a file.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn medium(&self, path: &str) -> io::Result<Vec<u8>> {
+        self.disk().find(path).map(|inode| inode.durable.clone())
+    }
+
     /// Flips one bit on the medium.
     ///
     /// # Errors
-    /// When there is no such file or no such byte.
+    /// When there is no such file, or no such byte that was synced. Nothing was changed.
     pub fn flip_bit(&self, path: &str, offset: u64, bit: u8) -> io::Result<()> {
         let position = super::memory::to_index(offset)?;
         let mut disk = self.disk();
         let inode = disk.find(path)?;
-        for content in [&mut inode.live, &mut inode.durable] {
-            let byte = content.get_mut(position).ok_or(io::ErrorKind::InvalidInput)?;
-            *byte ^= 1 << (bit % 8);
-        }
+        let (live, durable) = (inode.live.get_mut(position), inode.durable.get_mut(position));
+        let (Some(live), Some(durable)) = (live, durable) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        *live ^= 1 << (bit % 8);
+        *durable ^= 1 << (bit % 8);
         Ok(())
     }
 
