@@ -80,6 +80,9 @@ fn main() -> std::io::Result<()> {
         write("commands", &format!("batch-{number}"), batch)?;
     }
     write("snapshot", "state", &snapshot(&batches))?;
+    for (number, file) in exports(&batches).iter().enumerate() {
+        write("import", &format!("run-{number}"), file)?;
+    }
     for (number, request) in requests().iter().enumerate() {
         // The variant of a call that carries a request.
         let payload = [vec![1], encoded(request)].concat();
@@ -147,6 +150,26 @@ fn snapshot(batches: &[Vec<u8>]) -> Vec<u8> {
     let mut written = Vec::new();
     state.snapshot().write(&mut written).expect("memory takes everything");
     written
+}
+
+/// The run of the story as `export` writes it, after each entry.
+fn exports(batches: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut state = machine();
+    let mut files = Vec::new();
+    for bytes in batches {
+        let batch: Batch = postcard::from_bytes(bytes).expect("just encoded");
+        apply(&mut state, batch.stamp.as_millis(), batch.commands);
+        let run = state.runs(1).first().expect("it is submitted first").id;
+        let image = state.image(run).expect("it does not leave the state");
+        let mut file = Vec::new();
+        for record in image.records() {
+            file.push(1);
+            file.extend((record.len() as u64).to_le_bytes());
+            file.extend(record);
+        }
+        files.push(file);
+    }
+    files
 }
 
 fn requests() -> Vec<Request> {

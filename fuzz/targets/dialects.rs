@@ -5,8 +5,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mnemosyne_agents::{Language, LeaderStatus, Retelling};
 use mnemosyne_agents::dialect::{Before, End, Reader};
+use mnemosyne_agents::{Language, LeaderStatus, Retelling};
 use mnemosyne_core::config::elements::Dialect;
 
 const DIALECTS: [Dialect; 5] =
