@@ -55,6 +55,6 @@ async fn take_part_again(sessions: &SessionManager, reconciler: &Reconciler) -> 
         return Ok(());
     }
     tracing::warn!("the session of this node was taken for gone; it starts another one");
-    reconciler.reconcile().await?;
+    reconciler.reconcile_and_settle().await?;
     sessions.start_session().await.map(drop)
 }

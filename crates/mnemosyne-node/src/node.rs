@@ -160,6 +160,7 @@ impl Node {
             cleaning: Arc::clone(&retired),
             missed: Default::default(),
             seen_to: Arc::default(),
+            stopping: watch::Sender::new(0),
         });
         let (ask_shutdown, shutdown) = watch::channel(None);
         let collector = Collector {
@@ -222,8 +223,10 @@ impl Node {
             }
         };
         // Nothing is granted before the session starts, so all that the node holds is from before.
-        reconciler.reconcile().await?;
-        if part == Part::Worker {
+        if part == Part::Requests {
+            reconciler.reconcile().await?;
+        } else {
+            reconciler.reconcile_and_settle().await?;
             sessions.start_session().await?;
             tasks.push(tokio::spawn(checkpoint::keep(queue, Arc::clone(&sessions), reconciler, look)));
         }

@@ -25,7 +25,7 @@ use mnemosyne_core::command::Command;
 use mnemosyne_core::id::{FencingToken, ItemId, NodeId};
 use mnemosyne_core::session::Standing;
 use mnemosyne_core::view::Order;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::executor::Instruction;
 use crate::options::Part;
@@ -51,6 +51,8 @@ pub(crate) struct Reconciler {
     pub(crate) missed: tokio::sync::Mutex<Option<BTreeSet<FencingToken>>>,
     /// Folders whose attempts are being stopped, and those without an attempt that were told of.
     pub(crate) seen_to: Arc<Mutex<BTreeSet<PathBuf>>>,
+    /// How many attempts are being stopped.
+    pub(crate) stopping: watch::Sender<usize>,
 }
 
 /// An attempt of which something runs.
@@ -105,6 +107,15 @@ impl Reconciler {
         }
         self.cleaning.notify_one();
         Ok(done)
+    }
+
+    /// The same, and waits until what was to be stopped has ended, as far as it can be: an item that is granted again must
+    /// not run beside what is left of it.
+    pub(crate) async fn reconcile_and_settle(&self) -> Result<(), ProposeError> {
+        self.reconcile().await?;
+        // This is who sends it.
+        let _ = self.stopping.subscribe().wait_for(|count| *count == 0).await;
+        Ok(())
     }
 
     /// Hands on what this node holds and nobody has in hand. Later than at the start that takes two looks: what has just
@@ -169,12 +180,14 @@ impl Reconciler {
             return;
         }
         tracing::warn!("something of {} runs though its attempt is over; it is stopped", folder.display());
-        let seen_to = Arc::clone(&self.seen_to);
+        let (seen_to, stopping) = (Arc::clone(&self.seen_to), self.stopping.clone());
+        stopping.send_modify(|count| *count += 1);
         tokio::spawn(async move {
             if let Err(error) = end(&folder).await {
                 tracing::warn!(%error, "cannot stop what runs of {}; the next look tries again", folder.display());
             }
             seen_to.lock().unwrap_or_else(PoisonError::into_inner).remove(&folder);
+            stopping.send_modify(|count| *count -= 1);
         });
     }
 

@@ -56,5 +56,6 @@ async fn a_node_that_was_taken_for_gone_stops_what_it_lost_and_starts_another_se
     let ended = wait(&handle, run, |detail| detail.item.state.is_terminal()).await;
     assert_eq!((ended.item.state, ended.history.len()), (ItemState::Succeeded, 2));
     assert_eq!(begun(dir.path()).len(), 2, "once in each session");
+    assert!(!dir.path().join("beside").exists(), "and not at the same time");
     node.close(StopKind::Now).await.expect("it closes");
 }

@@ -128,9 +128,11 @@ pub(crate) async fn node_with(
     node.await.expect("the node starts")
 }
 
-/// Submits one item: a shell that notes its pid in `begun` and waits for the file `go`.
+/// Submits one item: a shell that notes its pid in `begun` and those that it works beside in `beside`, waits for the
+/// file `go`, and takes its time when it is told to end.
 pub(crate) async fn submit(handle: &Handle, dir: &Path) -> RunId {
-    let line = "echo $$ >> begun; while ! test -e go; do sleep 0.02; done";
+    let line = "for pid in $(cat begun); do kill -0 $pid && echo $pid >> beside; done; echo $$ >> begun; \
+                trap 'sleep 0.5; exit 1' TERM; while ! test -e go; do sleep 0.02; done";
     let task = TaskSpec {
         action: Action::Shell(line.to_owned()),
         env: Default::default(),
