@@ -269,7 +269,8 @@ impl BlobStore {
     fn is_intact(&self, id: BlobId) -> Result<bool, StoreError> {
         match self.get(id) {
             Ok(content) => Ok(content.is_some()),
-            Err(StoreError::Damaged { .. }) => Ok(false),
+            // What a later release has written has the same content under this name, which every release reads.
+            Err(StoreError::Damaged { .. } | StoreError::NewerFormat { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }

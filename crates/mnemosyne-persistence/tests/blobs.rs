@@ -69,6 +69,17 @@ fn files_and_readers_are_stored_without_being_held() {
 }
 
 #[test]
+fn a_blob_that_seems_to_be_of_a_later_release_is_healed_by_the_next_put() {
+    let (backend, store) = store();
+    let id = store.put(b"some content").expect("put");
+    let file = backend.open(&path_of(id), OpenMode::ReadWrite).expect("open");
+    file.write_at(7, &[0x10]).expect("a bit of the version flips");
+    assert!(matches!(store.get(id), Err(StoreError::NewerFormat { .. })));
+    assert_eq!(store.put(b"some content").expect("healed"), id);
+    assert_eq!(store.get(id).expect("intact").as_deref(), Some(&b"some content"[..]));
+}
+
+#[test]
 fn damage_is_noticed_and_healed_by_the_next_put() {
     let (backend, store) = store();
     let id = store.put(b"some content").expect("put");
