@@ -158,7 +158,8 @@ impl Mending {
 
     fn added(&mut self, count: usize, what: &str, to: &str) {
         if count > 0 {
-            self.did(format!("{} are added to the {to} from the log", counted(count, what)));
+            let are = if count == 1 { "is" } else { "are" };
+            self.did(format!("{} {are} added to the {to} from the log", counted(count, what)));
         }
     }
 
