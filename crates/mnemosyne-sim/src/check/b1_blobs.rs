@@ -1,5 +1,6 @@
 //! B1: a blob that something refers to is there and whole, from before the entry that refers to it until nothing does;
-//! and what nothing refers to goes. One that has decayed is named and given to nobody, until the same content is put again.
+//! and what nothing refers to goes. One that has decayed is named and given to nobody, until the same content is put
+//! again.
 //! Source: docs/guide/history.md; docs/guide/doctor.md; the module docs of the blob store.
 
 use std::collections::{BTreeMap, BTreeSet};
