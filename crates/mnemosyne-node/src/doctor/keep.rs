@@ -12,14 +12,16 @@ pub(super) fn aside(segments: &[SegmentHealth], told_from: u64, may_have_gaps: b
         return Vec::new();
     }
     let start = usable_start(segments);
+    // The log tells a part of what is not usable, and everything behind that.
+    let tells_of_damaged = segments.get(end).is_none_or(|kept| told_from < kept.first_seq);
     // What comes behind the last usable one is written again, if the log tells all of it.
     if let Some(newest) = start.checked_sub(1).and_then(|newest| segments.get(newest))
         && !newest.is_compacted
-        && (told_from <= newest.next_seq || may_have_gaps && end == last)
+        && (told_from <= newest.next_seq || may_have_gaps && tells_of_damaged)
     {
         return (start..last).collect();
     }
-    (0..end).collect()
+    (0..if tells_of_damaged { last } else { end }).collect()
 }
 
 /// Position of the oldest file from which on all are usable; 0 when all are.
@@ -104,6 +106,14 @@ mod tests {
         assert_eq!(aside(&damaged(files(4), 1), Some(22)), [0, 1]);
         assert_eq!(aside(&damaged(files(4), 1), None), [0, 1]);
         assert_eq!(aside(&damaged(files(4), 3), Some(32)), [0, 1, 2, 3], "nothing may be missing in between");
+    }
+
+    #[test]
+    fn what_the_log_tells_of_a_damaged_file_is_written_again_with_all_behind_it() {
+        assert_eq!(aside(&damaged(files(4), 1), Some(15)), [0, 1, 2, 3]);
+        assert_eq!(aside(&damaged(files(4), 1), Some(20)), [0, 1, 2, 3]);
+        assert_eq!(aside(&damaged(files(4), 1), Some(21)), [0, 1], "it tells nothing of it");
+        assert_eq!(super::aside(&damaged(files(4), 1), 15, true), [1, 2, 3], "behind a gap");
     }
 
     #[test]
