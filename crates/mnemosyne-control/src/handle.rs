@@ -345,7 +345,8 @@ impl Handle {
         self.call(Request::Shutdown { stop_agents }).await.map(|_| ())
     }
 
-    /// Whether the node was about to end already when it was connected to. It answers until it has ended.
+    /// Whether the node is about to end; of one in another process, whether it was when it was connected to. It answers
+    /// until it has ended.
     #[must_use]
     pub fn is_ending(&self) -> bool {
         match &self.0 {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::request::{Answer, Request};
 
 /// Version of this protocol; both sides say theirs first.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 /// Bytes of one frame. A submission of a million items fits.
 const FRAME_BYTES_MAX: usize = 512 * 1024 * 1024;
 

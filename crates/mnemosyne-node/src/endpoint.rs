@@ -107,12 +107,7 @@ impl NodeEndpoint {
                 let verified = tokio::task::spawn_blocking(move || look.verify().err().unwrap_or_default());
                 verified.await.map(Answer::Verified).map_err(|error| error.to_string())
             }
-            Request::Shutdown { stop_agents: true } if self.is_ending() => Err(ENDS_ALREADY.to_owned()),
-            Request::Shutdown { stop_agents } => {
-                let kind = if stop_agents { StopKind::Now } else { StopKind::HandOver };
-                self.shutdown.send_replace(Some(kind));
-                Ok(Answer::Done)
-            }
+            Request::Shutdown { stop_agents } => self.shut_down(stop_agents),
             Request::PutBlob(bytes) => self.put_blob(bytes).await,
             Request::Import(records) => self.import_run(records).await,
             Request::Collect { dry_run } => self.collector.collect(dry_run).await.map(Answer::Collected),
@@ -167,6 +162,20 @@ impl NodeEndpoint {
             event_persist_latency_ms: (count > 0).then(|| latency.sum().as_secs_f64() * 1e3 / count as f64),
             memory_usage_bytes: memory_of_this_process(),
         }
+    }
+
+    fn shut_down(&self, stop_agents: bool) -> Result<Answer, String> {
+        let kind = if stop_agents { StopKind::Now } else { StopKind::HandOver };
+        let (mut is_late, is_ending) = (false, self.is_ending());
+        self.shutdown.send_if_modified(|asked| {
+            is_late = is_ending && stop_agents && *asked != Some(StopKind::Now);
+            let is_more = !is_late && *asked != Some(StopKind::Now);
+            if is_more {
+                *asked = Some(kind);
+            }
+            is_more
+        });
+        if is_late { Err(ENDS_ALREADY.to_owned()) } else { Ok(Answer::Done) }
     }
 
     async fn pools(&self) -> Result<Vec<PoolView>, String> {

@@ -149,6 +149,7 @@ impl Node {
             options: persistence,
             current: Mutex::default(),
             ending: AtomicBool::new(false),
+            starting: tokio::sync::Mutex::default(),
         });
         let reconciler = Arc::new(Reconciler {
             node,
@@ -215,21 +216,21 @@ impl Node {
         // on this machine.
         tasks.push(tokio::spawn(ticker::tick(clock, next_deadline, proposer.clone())));
         ask(&proposer, Command::Configure(settings)).await?;
+        // Nothing is granted before the session starts, so all that the node holds is from before.
         let socket = match part {
-            Part::Worker => Some(announce(&path, node)?),
+            Part::Worker => {
+                reconciler.reconcile_and_settle().await?;
+                let socket = announce(&path, node)?;
+                sessions.start_session().await?;
+                tasks.push(tokio::spawn(checkpoint::keep(queue, Arc::clone(&sessions), reconciler, look)));
+                Some(socket)
+            }
             Part::Requests => {
                 ask(&proposer, Command::Describe { node, facts }).await?;
+                reconciler.reconcile().await?;
                 None
             }
         };
-        // Nothing is granted before the session starts, so all that the node holds is from before.
-        if part == Part::Requests {
-            reconciler.reconcile().await?;
-        } else {
-            reconciler.reconcile_and_settle().await?;
-            sessions.start_session().await?;
-            tasks.push(tokio::spawn(checkpoint::keep(queue, Arc::clone(&sessions), reconciler, look)));
-        }
         let janitor = Janitor {
             consensus: consensus.clone(),
             data_dir: path.clone(),
@@ -326,6 +327,10 @@ impl Node {
     /// # Errors
     /// When the log cannot be closed in order.
     pub async fn close(self, kind: StopKind) -> Result<usize, mnemosyne_consensus::CloseError> {
+        self.sessions.begin_to_end().await;
+        // Who asked for more before it was known that it ends gets it; later that is refused.
+        let stops_agents = *self.shutdown.borrow() == Some(StopKind::Now);
+        let kind = if stops_agents { StopKind::Now } else { kind };
         let mut running = 0;
         // First the end of the session, so that nothing new is granted; then the agents.
         // When the disk is full, the next node finds that this session was not ended.

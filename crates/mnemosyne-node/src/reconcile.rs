@@ -34,6 +34,8 @@ use crate::proposer::Proposer;
 
 /// What an agent that nobody holds gets to end by itself.
 const STRAY_GRACE: Duration = Duration::from_secs(10);
+/// What a node waits for that before it is granted work: until a shim has killed what did not listen.
+const SETTLED_MAX: Duration = Duration::from_secs(15);
 
 /// Brings the log and the machine together.
 pub(crate) struct Reconciler {
@@ -109,12 +111,15 @@ impl Reconciler {
         Ok(done)
     }
 
-    /// The same, and waits until what was to be stopped has ended, as far as it can be: an item that is granted again must
-    /// not run beside what is left of it.
+    /// The same, and waits for a while until what was to be stopped has ended: an item that is granted again shall not run
+    /// beside what is left of it.
     pub(crate) async fn reconcile_and_settle(&self) -> Result<(), ProposeError> {
         self.reconcile().await?;
-        // This is who sends it.
-        let _ = self.stopping.subscribe().wait_for(|count| *count == 0).await;
+        let mut stopping = self.stopping.subscribe();
+        let settled = tokio::time::timeout(SETTLED_MAX, stopping.wait_for(|count| *count == 0));
+        if settled.await.is_err() {
+            tracing::warn!("something whose attempt is over has not ended; nobody waits for it any longer");
+        }
         Ok(())
     }
 

@@ -69,6 +69,8 @@ pub(crate) struct SessionManager {
     pub(crate) current: Mutex<Option<SessionId>>,
     /// It has been asked to end, so no other session is started.
     pub(crate) ending: AtomicBool,
+    /// Held while a session is started.
+    pub(crate) starting: tokio::sync::Mutex<()>,
 }
 
 impl SessionManager {
@@ -81,6 +83,10 @@ impl SessionManager {
     /// Starts the session of this process. What the node holds from before must be in good hands by then, since new work
     /// is granted from now on.
     pub(crate) async fn start_session(&self) -> Result<SessionId, NodeError> {
+        let _starting = self.starting.lock().await;
+        if self.is_ending() {
+            return Err(NodeError::Stopped);
+        }
         let opening = Opening {
             process: this_process(),
             orphan_after: Some(self.options.orphan_after),
@@ -101,10 +107,15 @@ impl SessionManager {
     /// then. When the disk is full the next node finds that it was not ended.
     pub(crate) async fn end_session(&self, note: &str) -> Result<(), Unanswered> {
         let Some(session) = self.current_session() else { return Ok(()) };
-        self.ending.store(true, Ordering::SeqCst);
         self.proposer.pulse().stop();
         let command = Command::CloseSession { node: self.node, session, note: note.into() };
         self.proposer.request(command).await.map(drop)
+    }
+
+    /// No session is started from now on.
+    pub(crate) async fn begin_to_end(&self) {
+        self.ending.store(true, Ordering::SeqCst);
+        drop(self.starting.lock().await);
     }
 
     /// Whether this process has been asked to end.

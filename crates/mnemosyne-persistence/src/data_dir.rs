@@ -322,8 +322,8 @@ fn read_format(path: &Path) -> Result<Option<u32>, DataDirError> {
 fn not_a_data_dir(path: &Path, reason: String) -> DataDirError {
     let way_out = if path.join(LOG_NAME).is_dir() {
         format!(
-            "; it holds a folder {LOG_NAME}, so if it is one that has lost its {FORMAT_NAME}: \
-             echo '{FORMAT_WORD} {FORMAT_VERSION}' > {}",
+            "; name another folder with --data-dir, or, if it is one that this release has written and that has lost its \
+             {FORMAT_NAME}: echo '{FORMAT_WORD} {FORMAT_VERSION}' > '{}'",
             path.join(FORMAT_NAME).display()
         )
     } else {

@@ -115,7 +115,7 @@ fn a_folder_that_has_lost_its_format_is_told_how_to_get_it_back() {
     fs::remove_file(&format).expect("removed");
     let removed = DataDir::open(folder.path()).expect_err("it does not say what it is").to_string();
     for error in [emptied, removed] {
-        let way_out = format!("echo '{}' > {}", whole.trim_end(), format.display());
+        let way_out = format!("echo '{}' > '{}'", whole.trim_end(), format.display());
         assert!(error.ends_with(&way_out), "{error}");
     }
     assert!(!format.exists());

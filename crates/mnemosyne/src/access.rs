@@ -7,6 +7,7 @@ use mnemosyne_control::Handle;
 use mnemosyne_node::{Node, Part, StopKind};
 
 use crate::failure::Failure;
+use crate::output::say;
 use crate::settings::Surroundings;
 use crate::setup::start_node;
 
@@ -26,13 +27,20 @@ pub(crate) struct Access {
 impl Access {
     /// Connects to the running node, or starts one here.
     pub(crate) async fn open(around: &Surroundings, part: Part) -> Result<Self, Failure> {
-        let deadline = Instant::now() + TURNOVER_MAX;
+        let mut deadline = Instant::now() + TURNOVER_MAX;
+        let mut is_told = false;
         loop {
             let found = connect(around).await;
-            let found = found.map_err(|error| Failure::not_reached(&around.data_dir, &error))?;
-            // Who is to do work does not rely on a node that is about to end, but waits to take its place.
-            if let Some(handle) = found.filter(|handle| part == Part::Requests || !handle.is_ending()) {
-                return Ok(Self { handle, own: None });
+            if let Some(handle) = found.map_err(|error| Failure::not_reached(&around.data_dir, &error))? {
+                if part == Part::Requests || !handle.is_ending() {
+                    return Ok(Self { handle, own: None });
+                }
+                // Who is to do work does not rely on a node that is about to end, but takes its place, however long that
+                // waits for its agents.
+                deadline = Instant::now() + TURNOVER_MAX;
+                if !std::mem::replace(&mut is_told, true) {
+                    say("another node is ending; this one takes its place");
+                }
             }
             match start_node(around, part).await {
                 Ok(node) => return Ok(Self { handle: node.handle(), own: Some(node) }),
@@ -52,6 +60,11 @@ impl Access {
             return Err(Failure::no_data_dir(&around.data_dir));
         }
         Self::open(around, Part::Requests).await
+    }
+
+    /// Whether what is asked for is begun by a later node: none runs, or the one that does is about to end.
+    pub(crate) fn waits_for_next(&self) -> bool {
+        self.own.is_some() || self.handle.is_ending()
     }
 
     /// Lets go of the node; one in this process ends.

@@ -1,6 +1,7 @@
 //! A node that others have taken for gone while it ran.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use mnemosyne_core::command::{Batch, Command};
 use mnemosyne_core::id::SessionId;
@@ -22,9 +23,7 @@ async fn a_node_that_was_taken_for_gone_stops_what_it_lost_and_starts_another_se
     let handle = node.handle();
     let run = submit(&handle, dir.path()).await;
     let first = wait(&handle, run, |detail| detail.item.state == ItemState::Running).await;
-    while begun(dir.path()).is_empty() {
-        tokio::task::yield_now().await;
-    }
+    until(|| !begun(dir.path()).is_empty()).await;
     assert_eq!((node.session(), first.history.len()), (Some(SessionId(1)), 1));
 
     // As another member says it, whose entries bring no sign of life of this one.
@@ -41,21 +40,23 @@ async fn a_node_that_was_taken_for_gone_stops_what_it_lost_and_starts_another_se
     let ends: Vec<_> = ends.iter().map(|session| (session.id, session.end)).collect();
     assert_eq!(ends, [(SessionId(2), SessionEnd::Running), (SessionId(1), SessionEnd::Orphaned)]);
     // It is told the number a moment after the log knows it.
-    while node.session() != Some(SessionId(2)) {
-        tokio::task::yield_now().await;
-    }
+    until(|| node.session() == Some(SessionId(2))).await;
     // The attempt that it lost is over, whatever it comes to.
     let lost = Path::new("/proc").join(&begun(dir.path())[0]);
-    while lost.exists() {
-        tokio::task::yield_now().await;
-    }
-    while begun(dir.path()).len() < 2 {
-        tokio::task::yield_now().await;
-    }
+    until(|| !lost.exists()).await;
+    until(|| begun(dir.path()).len() == 2).await;
     std::fs::write(dir.path().join("go"), "").expect("the folder can be written");
     let ended = wait(&handle, run, |detail| detail.item.state.is_terminal()).await;
     assert_eq!((ended.item.state, ended.history.len()), (ItemState::Succeeded, 2));
     assert_eq!(begun(dir.path()).len(), 2, "once in each session");
     assert!(!dir.path().join("beside").exists(), "and not at the same time");
     node.close(StopKind::Now).await.expect("it closes");
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "waited for a minute in vain");
+        tokio::task::yield_now().await;
+    }
 }

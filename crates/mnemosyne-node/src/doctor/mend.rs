@@ -131,6 +131,7 @@ impl Mending {
         let record = reach.records.map_or(due_record, |(first, _)| first);
         let events = Derived { folder: HISTORY, tagger: EVENTS, told_from: event, may_have_gaps: false };
         let runs = Derived { folder: ARCHIVE, tagger: RUNS, told_from: record, may_have_gaps: true };
+        let had_runs = !History::inspect(&self.backend, runs.folder, runs.tagger)?.is_empty();
         for derived in [&events, &runs] {
             self.set_damaged_aside(derived)?;
             self.close_gap(derived)?;
@@ -148,6 +149,11 @@ impl Mending {
             adding.finish()?;
             self.added(adding.events, "event", "history");
             self.added(adding.runs, "finished run", "archive");
+        }
+        if had_runs && next_record.is_none() && reach.records.is_some() && record > 1 {
+            self.did(format!(
+                "the archive begins with record {record} now, and the runs before it are gone for good: {ELSEWHERE}"
+            ));
         }
         self.go_on(&runs, due_record)?;
         for gap in self.gaps(&runs)?.iter().filter(|gap| !known.contains(gap)) {
@@ -176,7 +182,8 @@ impl Mending {
             None => {
                 history.start_anew_at(due)?;
                 self.did(format!(
-                    "the archive begins anew with record {due}, and the runs before it are gone for good: {ELSEWHERE}"
+                    "the {} begins anew with record {due}, and the runs before it are gone for good: {ELSEWHERE}",
+                    derived.folder
                 ));
             }
         }

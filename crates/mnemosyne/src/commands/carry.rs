@@ -162,7 +162,7 @@ impl Import {
             Ok::<_, Failure>((told, access.handle.run(told.run).await?.result.is_some()))
         };
         let answer = answer.await;
-        let own = access.own.is_some();
+        let waits = access.waits_for_next();
         access.close().await?;
         let (told, has_ended) = answer?;
         if around.json {
@@ -177,7 +177,7 @@ impl Import {
                 missing.display()
             ));
         }
-        say_when(own && !has_ended);
+        say_when(waits && !has_ended);
         Ok(Exit::Success)
     }
 
@@ -298,7 +298,7 @@ impl Fork {
         let around = Surroundings::resolve(globals)?;
         let access = Access::existing(&around).await?;
         let answer = self.ask(&access.handle).await;
-        let own = access.own.is_some();
+        let waits = access.waits_for_next();
         access.close().await?;
         let told = answer?;
         if around.json {
@@ -308,7 +308,7 @@ impl Fork {
         line(told.run);
         let anew = told.items - told.taken;
         say(format!("{} of {} anew, {} kept", counted(anew, "item"), told.items, told.taken));
-        say_when(own);
+        say_when(waits);
         Ok(Exit::Success)
     }
 

@@ -91,8 +91,8 @@ impl Run {
             say("--max-agents has no effect: a node runs already, with slots of its own");
         }
         if self.detach {
-            if access.own.is_some() {
-                say("no node is running; it starts with the next one (`mnemosyne up`)");
+            if access.waits_for_next() {
+                say("no node is at work; it starts with the next one (`mnemosyne up`)");
             }
             access.close().await?;
             if around.json {
@@ -142,7 +142,7 @@ impl Run {
                 return Err(error.into());
             }
         };
-        if only_submit && !self.detach && access.own.is_some() {
+        if only_submit && !self.detach && access.waits_for_next() {
             access.close().await?;
             return Ok((Access::open(around, Part::Worker).await?, submitted, seq));
         }

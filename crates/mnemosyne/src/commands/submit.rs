@@ -50,7 +50,7 @@ impl Submit {
         line(run);
         if existing {
             say(format!("run {run} exists already; --new starts another one"));
-        } else if access.own.is_some() {
+        } else if access.waits_for_next() {
             let stored = if items == 1 { "is stored; it starts" } else { "are stored; they start" };
             say(format!("{} {stored} with the next node (`mnemosyne up`)", counted(items, "item")));
         }

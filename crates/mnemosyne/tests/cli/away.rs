@@ -89,7 +89,6 @@ fn a_node_that_stood_still_for_longer_than_the_orphan_timeout_goes_on_as_if_noth
     let mut node = at_work(&scene, &["lives", "ends"]);
     let stood_still_at = session(&scene, "s1")["heartbeat_at"].clone();
     node.signal(Signal::STOP);
-    // One agent ends meanwhile, and nobody sees it.
     longer_than_the_timeout();
     node.signal(Signal::CONT);
     wait_until("a sign of life", || session(&scene, "s1")["heartbeat_at"] != stood_still_at);

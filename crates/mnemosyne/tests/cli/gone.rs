@@ -106,9 +106,27 @@ fn events_that_are_gone_from_the_middle_of_the_history_are_named_and_fail_nobody
     damage(&scene.data_dir().join(HISTORY), |bytes| bytes.truncate(first + 10));
     damage(&scene.data_dir().join(ARCHIVE), |bytes| bytes.truncate(archived + 10));
     scene.line("doctor").exits(6);
+    // It goes on behind them, and the first event there is not durable yet.
+    scene.up().kill();
+    has(&scene.line("doctor"), &["events tell the state; ", " more are only in the log", " are gone for good"]);
     one_more(&scene);
     let told = scene.line("doctor").exits(0);
     has(&told, &["events tell the state; events ", " are gone for good"]);
     has(&told, &[" are gone for good, of runs that left the state between "]);
     assert!(!scene.line("doctor --fix").exits(0).stdout.contains("mended"), "what is there stays");
+}
+
+#[test]
+fn an_archive_that_is_damaged_from_its_beginning_on_begins_with_what_the_log_tells() {
+    let (scene, _) = compacted();
+    let before = runs(&scene).len();
+    damage(&scene.data_dir().join(ARCHIVE), |bytes| bytes[200] ^= 1);
+    let fixed = scene.line("doctor --fix").exits(0);
+    has(
+        &fixed,
+        &["ok mended the archive begins with record ", "the runs before it are gone for good", ELSEWHERE],
+    );
+    let after = runs(&scene).len();
+    assert!(after > 0 && after < before, "{after} of {before}");
+    assert!(!scene.line("doctor --fix").exits(0).stdout.contains("mended"), "it was said when it was done");
 }

@@ -138,6 +138,7 @@ fn a_node_that_waits_for_an_agent_to_end_answers_until_it_has() {
     assert!(agents.stdout.contains(&scene.id("a")), "{}", agents.stdout);
     scene.line("down --stop-agents").exits(5).says("the node is ending already");
     let mut next = scene.spawn(["up"]);
+    next.wait_said("another node is ending; this one takes its place");
     assert!(node.is_running(), "otherwise this test proves nothing");
     scene.touch("go");
     node.wait().exits(0).says("node is down");

@@ -16,7 +16,7 @@ static int opened(const char *name, const char *path, int flags, mode_t mode) {
     return real(seen(path), flags, mode);
 }
 
-static mode_t mode_of(int flags, va_list rest) { return flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0; }
+static mode_t mode_of(int flags, va_list rest) { return flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(rest, mode_t) : 0; }
 
 int open(const char *path, int flags, ...) {
     va_list rest;
