@@ -81,6 +81,20 @@ async fn what_cannot_be_ended_does_not_keep_a_node_from_ending() {
     assert_eq!(node.close(StopKind::Now).await.expect("it ends"), 1, "it goes on, for all that is known");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agents_are_stopped_when_that_was_asked_for_before_the_node_began_to_end() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let node = node(dir.path(), |inner| inner).await;
+    let handle = node.handle();
+    let run = submit(&handle, dir.path()).await;
+    wait(&handle, run, |detail| detail.item.state == ItemState::Running).await;
+    handle.shutdown(false).await.expect("it ends");
+    assert_eq!(node.ended().await, Ok(StopKind::HandOver));
+    handle.shutdown(true).await.expect("it is not too late");
+    handle.shutdown(false).await.expect("it takes nothing back");
+    assert_eq!(node.close(StopKind::HandOver).await.expect("it ends"), 0, "nothing goes on");
+}
+
 /// The shim beside the tests.
 fn shim() -> PathBuf {
     let tests = std::env::current_exe().expect("the tests are a program");
