@@ -53,8 +53,12 @@ pub enum Work {
     Runner(Arc<dyn Runner>),
     /// As processes, by a runner around the one that knows them.
     #[cfg(test)]
-    Around(ProcessOptions, fn(Arc<dyn Runner>) -> Arc<dyn Runner>),
+    Around(ProcessOptions, Around),
 }
+
+/// Makes a runner around another one.
+#[cfg(test)]
+pub type Around = Box<dyn FnOnce(Arc<dyn Runner>) -> Arc<dyn Runner> + Send>;
 
 /// Why a node could not start or go on.
 #[derive(Debug, Error)]
