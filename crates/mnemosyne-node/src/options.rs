@@ -53,12 +53,15 @@ pub enum Work {
     Runner(Arc<dyn Runner>),
     /// As processes, by a runner around the one that knows them.
     #[cfg(test)]
-    Around(ProcessOptions, Around),
+    Around(ProcessOptions, Box<dyn Around>),
 }
 
 /// Makes a runner around another one.
 #[cfg(test)]
-pub type Around = Box<dyn FnOnce(Arc<dyn Runner>) -> Arc<dyn Runner> + Send>;
+pub trait Around: FnOnce(Arc<dyn Runner>) -> Arc<dyn Runner> + Send {}
+
+#[cfg(test)]
+impl<F: FnOnce(Arc<dyn Runner>) -> Arc<dyn Runner> + Send> Around for F {}
 
 /// Why a node could not start or go on.
 #[derive(Debug, Error)]
