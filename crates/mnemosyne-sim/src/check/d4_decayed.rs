@@ -47,6 +47,8 @@ impl Oracle {
             };
             let is_right = match is_cut {
                 true => self.retirements.begins_with(run, &found),
+                // A crash has left a part of one that left before the state of another member was taken over.
+                false if !self.retirements.is_kept(member, run) => self.retirements.begins_with(run, &found),
                 false => found.is_empty() || self.retirements.is(run, &found),
             };
             if !is_right {
