@@ -92,7 +92,8 @@ impl Run {
         }
         if self.detach {
             if access.waits_for_next() {
-                say("no node is at work; it starts with the next one (`mnemosyne up`)");
+                let node = if access.own.is_some() { "no node is running" } else { "the node is about to end" };
+                say(format!("{node}; it starts with the next one (`mnemosyne up`)"));
             }
             access.close().await?;
             if around.json {
