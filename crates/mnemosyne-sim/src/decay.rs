@@ -185,7 +185,7 @@ impl Sim {
         }
     }
 
-    /// Sets what is damaged aside on a copy, as `doctor --fix` does, and starts: what the log tells is there again.
+    /// Sets what is damaged aside on a copy, more than `doctor --fix` would have to, and starts: what the log tells is there again.
     fn start_without_decayed(&mut self, at: usize) {
         let Some((_, told)) = self.without_decayed(at, [u64::MAX; 2]) else { return };
         let first_event = told.events.first().map_or(u64::MAX, |event| event.seq);
