@@ -57,7 +57,8 @@ fn look_at(image: &RunImage) {
         let context = context.to_vec();
         let _ = image.clone().moved_to("/elsewhere", &context);
     }
-    let state = image.clone().into_state();
+    // Only what has left is looked at like this.
+    let Ok(state) = image.clone().into_state() else { return };
     let _ = (state.runs(1), state.status());
     for position in 0..image.len().min(ITEMS_MAX) {
         let item = image.run().item(position);

@@ -225,13 +225,21 @@ impl RunImage {
         Ok(Self { at: tag.at, summary, head, items: items.into_iter().collect(), questions })
     }
 
-    /// A state that has this run and nothing else, to be looked at like any other.
-    #[must_use]
-    pub fn into_state(self) -> Orchestration {
+    /// A state that has this run, which has left another one, and nothing else, to be looked at like any other.
+    ///
+    /// # Errors
+    /// When some item is at work, which is never so in a run that has left.
+    pub fn into_state(self) -> Result<Orchestration, ImageError> {
+        if let Some(position) =
+            (0_u32..).zip(self.items.iter()).find_map(|(at, item)| item.granted().map(|_| at))
+        {
+            let item = self.head.id.item(position);
+            return Err(ImageError::Damaged(format!("item {item} is at work, but its run has left")));
+        }
         let mut state = Orchestration::new();
         state.facts.now = self.at;
         state.adopt((self.head, self.items.iter().cloned().collect()));
-        state
+        Ok(state)
     }
 }
 

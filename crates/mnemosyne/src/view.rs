@@ -26,6 +26,13 @@ pub(crate) struct Salvage {
     salvage: bool,
 }
 
+impl Salvage {
+    /// Whether the user asked for it.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.salvage
+    }
+}
+
 /// Something that answers questions.
 pub(crate) struct View {
     /// Who answers.

@@ -9,7 +9,6 @@ use crate::image::RunImage;
 use crate::orchestration::Orchestration;
 use crate::reply::{Imported, Refusal, Reply};
 use crate::time::Stamp;
-use crate::work::import::read;
 use crate::work::item::{EndReason, Item};
 use crate::work::rank;
 use crate::work::run::RunHead;
@@ -22,7 +21,7 @@ impl Orchestration {
     pub(crate) fn fork(&mut self, source: &ForkSource, from: &[u32]) -> Result<Reply, Refusal> {
         let image = match source {
             ForkSource::Run(run) => self.image(*run).ok_or(Refusal::UnknownRun { run: *run })?,
-            ForkSource::Records(records) => read(records)?,
+            ForkSource::Records(records) => self.read_image(records)?,
         };
         let origin = image.run();
         if let Some(unknown) = from.iter().find(|position| **position >= image.len()) {

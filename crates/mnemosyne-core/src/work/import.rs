@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::id::{FencingToken, RunId, SessionId};
 use crate::image::RunImage;
 use crate::inbox::{Ask, Question, QuestionKind};
+use crate::invariant;
 use crate::orchestration::Orchestration;
 use crate::reply::{Imported, Refusal, Reply};
 use crate::time::Stamp;
@@ -22,7 +23,7 @@ const NUMBER_MAX: u64 = 1 << 62;
 impl Orchestration {
     /// Takes in a run that another data directory has given out. One that is known here is merged.
     pub(crate) fn import(&mut self, records: &[Box<[u8]>]) -> Result<Reply, Refusal> {
-        let image = read(records)?;
+        let image = self.read_image(records)?;
         let (run, items) = (image.run(), image.len());
         if let Some(slot) = self.index.by_id.get(&run).copied() {
             return self.merge(slot, &image);
@@ -34,6 +35,17 @@ impl Orchestration {
         self.take_in(head, pages.iter().cloned().collect(), &questions)?;
         self.facts.last_run = self.facts.last_run.max(Some(run));
         Ok(Reply::Imported(Imported { run, items, existing: false, ..Imported::default() }))
+    }
+
+    /// Reads a run, and takes it in on trial: whatever a state machine has made breaks no invariant.
+    pub(crate) fn read_image(&self, records: &[Box<[u8]>]) -> Result<RunImage, Refusal> {
+        let image = read(records)?;
+        let mut trial = Self::new();
+        (trial.facts.settings, trial.facts.now) = (self.facts.settings.clone(), self.facts.now);
+        trial.take_in(image.head.clone(), image.items.iter().cloned().collect(), &image.questions)?;
+        invariant::check(&trial)
+            .map_err(|violation| invalid(format!("the record of the run is damaged: {violation}")))?;
+        Ok(image)
     }
 
     /// Stores a run whose items may have come to any state, and lets it go on from there.
@@ -190,7 +202,7 @@ fn lost(what: &str) -> Ask {
     Ask { kind: QuestionKind::Review, text: text.into(), ..Ask::default() }
 }
 
-pub(crate) fn read(records: &[Box<[u8]>]) -> Result<RunImage, Refusal> {
+fn read(records: &[Box<[u8]>]) -> Result<RunImage, Refusal> {
     let image =
         RunImage::read(records.iter().map(|record| &**record)).map_err(|error| invalid(error.to_string()))?;
     let run = image.run();
@@ -300,7 +312,7 @@ impl Orchestration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{Batch, Command, OnExisting, Submission};
+    use crate::command::{Batch, Command, ForkSource, OnExisting, Submission};
     use crate::id::NodeId;
     use crate::node::NodeFacts;
     use crate::work::spec::{Demand, Policy};
@@ -312,8 +324,8 @@ mod tests {
         state
     }
 
-    #[test]
-    fn numbers_that_no_log_gives_out_are_refused() {
+    /// A run whose only item is at work.
+    fn at_work() -> (Orchestration, RunId) {
         let item = ItemSpec { name: "a".into(), ..ItemSpec::default() };
         let spec = RunSpec {
             name: "p".into(),
@@ -328,6 +340,39 @@ mod tests {
             Command::Submit(Submission { spec, existing: OnExisting::Continue }),
         ]);
         let run = *there.index.by_id.keys().next().expect("a run");
+        (there, run)
+    }
+
+    #[test]
+    fn what_is_at_work_is_never_taken_for_a_run_that_has_left() {
+        let (there, run) = at_work();
+        let image = there.image(run).expect("it is there");
+        let refused = image.into_state().expect_err("its item is at work");
+        assert!(refused.to_string().contains(&format!("item {} is at work", run.item(0))), "{refused}");
+    }
+
+    #[test]
+    fn a_run_that_no_log_can_have_made_is_neither_taken_in_nor_forked() {
+        let (there, run) = at_work();
+        let mut image = there.image(run).expect("it is there");
+        let mut items: Vec<Item> = image.items.iter().cloned().collect();
+        items[0].spent = 43;
+        image.items = items.into_iter().collect();
+        let records: Vec<_> = image.records().map(Vec::into_boxed_slice).collect();
+        let fork = Command::Fork { source: ForkSource::Records(records.clone()), from: vec![0] };
+        for command in [Command::Import { records }, fork] {
+            let mut here = Orchestration::new();
+            let batch = Batch { stamp: Stamp::from_millis(1_000), commands: vec![command] };
+            let reply = here.apply(1, &batch).replies.remove(0);
+            let Reply::Refused(refused) = reply else { panic!("{reply:?}") };
+            assert!(refused.to_string().contains("spent 43 of 1 attempts"), "{refused}");
+            assert_eq!(here.facts.totals.submitted, 0);
+        }
+    }
+
+    #[test]
+    fn numbers_that_no_log_gives_out_are_refused() {
+        let (there, run) = at_work();
         let records = |token: u64, run: RunId| {
             let mut image = there.image(run).expect("it is there");
             let mut items: Vec<Item> = image.items.iter().cloned().collect();

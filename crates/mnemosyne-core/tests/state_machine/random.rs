@@ -141,7 +141,7 @@ impl World {
             let run = read.run();
             let past = &self.told[&run];
             assert_eq!(past.retired_at, Some(state.now()));
-            compare(past, &read.into_state(), run);
+            compare(past, &read.into_state().expect("it has left"), run);
         }
     }
 
@@ -457,7 +457,16 @@ fn elsewhere(seed: u64, origin: &Orchestration, known: &World, now: u64) {
                     assert_eq!(nothing, (true, 0, 0, 0), "seed {seed}, run {run}: it says nothing new");
                 }
                 // The key of the run, or of one of its items, is in use by an earlier fork.
-                replies => assert!(replies.iter().any(|reply| matches!(reply, Reply::Refused(_)))),
+                replies => {
+                    let refusals = replies.iter().filter_map(|reply| match reply {
+                        Reply::Refused(refusal) => Some(refusal.to_string()),
+                        _ => None,
+                    });
+                    let refusals: Vec<String> = refusals.collect();
+                    assert!(!refusals.is_empty(), "seed {seed}, run {run}: {replies:?}");
+                    let whole = refusals.iter().all(|refusal| !refusal.contains("damaged"));
+                    assert!(whole, "seed {seed}, run {run}: {refusals:?}");
+                }
             }
             world.learn(&commands, &output);
             world.check_past(&state);

@@ -140,7 +140,7 @@ impl RunsReader {
             return Ok(Some(Arc::clone(state)));
         }
         let Some(image) = self.image(run)? else { return Ok(None) };
-        let state = Arc::new(image.into_state());
+        let state = Arc::new(image.into_state()?);
         *locked(&self.last) = Some((run, Arc::clone(&state)));
         Ok(Some(state))
     }

@@ -35,7 +35,7 @@ impl Retirements {
     pub(crate) fn learn(&mut self, index: u64, retired: &[Retired], ends: &Ends) -> Result<(), Violation> {
         for Retired { first, image } in retired {
             let run = image.run();
-            let state = image.clone().into_state();
+            let state = image.clone().into_state().map_err(|error| Violation::new(NAME, error.to_string()))?;
             for position in 0..image.len() {
                 let item = run.item(position);
                 let archived = state.detail(item).ok().map(|detail| detail.item.state);

@@ -1,11 +1,12 @@
 //! Runs that are taken from one data directory to another, merged, and forked.
 
 use std::fs;
+use std::path::PathBuf;
 
 use mnemosyne_persistence::{BundleReader, BundleWriter};
 use serde_json::json;
 
-use crate::damage::{damage, end_of_data};
+use crate::damage::{content, damage, end_of_data};
 use crate::support::plan::{does, plan};
 use crate::support::{Scene, wait_until};
 
@@ -277,6 +278,52 @@ fn what_is_left_of_a_damaged_log_goes_on_elsewhere() {
     assert_eq!(there.lines("effects"), ["c", "d"], "what was done stays done, as far as it could be read");
     here.touch("go-d");
     wait_until("the agent of the lost node to end", || here.lines("done").len() == 4);
+}
+
+/// The file of the only blob that begins like this.
+fn blob_with(scene: &Scene, what: &str) -> PathBuf {
+    let holds = |(path, bytes): &(PathBuf, Vec<u8>)| {
+        path.to_string_lossy().contains("/blobs/") && String::from_utf8_lossy(&bytes[8..]).starts_with(what)
+    };
+    let mut found = content(scene).into_iter().filter(holds);
+    let (path, _) = found.next().expect("a blob");
+    assert!(found.next().is_none(), "one blob begins with {what}");
+    path
+}
+
+#[test]
+fn a_run_goes_elsewhere_without_the_blob_that_is_damaged_and_says_so() {
+    let (here, there) = (Scene::new(), Scene::new());
+    here.run_plan(&diamond()).exits(0);
+    let run = here.json("ps --runs")[0]["id"].as_str().expect("an id").to_owned();
+    let blob = blob_with(&here, "{\"long\"");
+    let id = blob.to_str().expect("a hash").rsplit_once("/blobs/").expect("where blobs are").1.replace('/', "");
+    damage(&blob, |bytes| bytes[20] ^= 1);
+    let refused = here.line(&format!("export {run} -o run.mnemosyne")).exits(6);
+    refused.says("is damaged").says("--salvage leaves it out");
+    assert!(!here.path().join("run.mnemosyne").exists(), "nothing that is not whole is left there");
+
+    let told = here.json(&format!("export {run} --salvage -o run.mnemosyne"));
+    assert_eq!(told["lost"], json!([id]));
+    fs::remove_file(&blob).expect("it is there");
+    let told = here.line(&format!("export {run} --salvage --force -o run.mnemosyne")).exits(0);
+    told.says(&format!("the blob {id} is missing; it is left out"));
+    fs::copy(here.path().join("run.mnemosyne"), there.path().join("run.mnemosyne")).expect("a file");
+
+    let lost = format!("blob {id} was lost before the export");
+    there.line(&format!("import run.mnemosyne --base-dir {}", there.path().display())).exits(0).says(&lost);
+    assert_eq!(states(&there, &run), ["succeeded"; 4]);
+    assert_eq!(there.json(&format!("show {run}/a"))["outputs"], json!({"n": 1}), "all else is there");
+    there.line(&format!("show {run}/b")).exits(6).says(&id);
+    let told = there.line("doctor").exits(6);
+    assert!(told.stdout.contains(&id), "{}", told.stdout);
+
+    // Where the blob is whole, nothing is lost.
+    let fresh = Scene::new();
+    fresh.run_plan(&diamond()).exits(0);
+    fs::copy(here.path().join("run.mnemosyne"), fresh.path().join("run.mnemosyne")).expect("a file");
+    assert_eq!(fresh.json("import run.mnemosyne")["lost"], json!([]));
+    fresh.line(&format!("show {run}/b")).exits(0);
 }
 
 #[test]
