@@ -163,7 +163,7 @@ pub enum Command {
     OpenSession {
         /// The node.
         node: NodeId,
-        /// What it can run.
+        /// What it can run. Without slots nothing is granted before it says that it is ready.
         facts: NodeFacts,
         /// What it says of itself.
         opening: Box<Opening>,
@@ -217,6 +217,15 @@ pub enum Command {
         node: NodeId,
         /// All attempts of which something runs and which this log has never granted.
         strays: Vec<(ItemId, FencingToken)>,
+    },
+    /// What a node held before its session is in good hands, and work may be granted to it in that session.
+    Ready {
+        /// The node.
+        node: NodeId,
+        /// Its session.
+        session: SessionId,
+        /// What it can run.
+        facts: NodeFacts,
     },
 }
 

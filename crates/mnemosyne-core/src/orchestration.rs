@@ -237,6 +237,7 @@ impl Orchestration {
             Command::Import { records } => self.import(records),
             Command::Fork { source, from } => self.fork(source, from),
             Command::StraysFound { node, strays } => Ok(self.strays_found(*node, strays)),
+            Command::Ready { node, session, facts } => self.ready(*node, *session, facts),
         };
         done.unwrap_or_else(Reply::Refused)
     }

@@ -55,6 +55,19 @@ async fn take_part_again(sessions: &SessionManager, reconciler: &Reconciler) -> 
         return Ok(());
     }
     tracing::warn!("the session of this node was taken for gone; it starts another one");
+    take_part(sessions, reconciler, || Ok(())).await
+}
+
+/// Starts a session and looks after what the node held before, in this order: what it loses from then on ends the session,
+/// too. New work is granted when that is done, and `announce` comes just before.
+pub(crate) async fn take_part<T>(
+    sessions: &SessionManager,
+    reconciler: &Reconciler,
+    announce: impl FnOnce() -> Result<T, NodeError>,
+) -> Result<T, NodeError> {
+    let session = sessions.start_session().await?;
     reconciler.reconcile_and_settle().await?;
-    sessions.start_session().await.map(drop)
+    let announced = announce()?;
+    sessions.ready(session).await?;
+    Ok(announced)
 }

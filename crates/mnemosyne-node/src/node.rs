@@ -216,12 +216,10 @@ impl Node {
         // on this machine.
         tasks.push(tokio::spawn(ticker::tick(clock, next_deadline, proposer.clone())));
         ask(&proposer, Command::Configure(settings)).await?;
-        // Nothing is granted before the session starts, so all that the node holds is from before.
         let socket = match part {
             Part::Worker => {
-                reconciler.reconcile_and_settle().await?;
-                let socket = announce(&path, node)?;
-                sessions.start_session().await?;
+                let announce = || announce(&path, node);
+                let socket = checkpoint::take_part(&sessions, &reconciler, announce).await?;
                 tasks.push(tokio::spawn(checkpoint::keep(queue, Arc::clone(&sessions), reconciler, look)));
                 Some(socket)
             }

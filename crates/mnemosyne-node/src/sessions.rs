@@ -80,8 +80,7 @@ impl SessionManager {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the session of this process. What the node holds from before must be in good hands by then, since new work
-    /// is granted from now on.
+    /// Starts the session of this process, in which nothing is granted before [`SessionManager::ready`].
     pub(crate) async fn start_session(&self) -> Result<SessionId, NodeError> {
         let _starting = self.starting.lock().await;
         if self.is_ending() {
@@ -92,7 +91,8 @@ impl SessionManager {
             orphan_after: Some(self.options.orphan_after),
             auto_resume: self.options.auto_resume,
         };
-        let (node, facts, opening) = (self.node, self.facts.clone(), Box::new(opening));
+        let facts = NodeFacts { slots: [0; 4], ..self.facts.clone() };
+        let (node, opening) = (self.node, Box::new(opening));
         let Reply::Session { session, .. } = self.ask(Command::OpenSession { node, facts, opening }).await?
         else {
             return Err(NodeError::Stopped);
@@ -101,6 +101,12 @@ impl SessionManager {
         let every = self.options.checkpoint_interval;
         self.proposer.pulse().start(self.node, session, every, self.clock.now());
         Ok(session)
+    }
+
+    /// What the node held before its session is in good hands, so new work is granted from now on.
+    pub(crate) async fn ready(&self, session: SessionId) -> Result<(), NodeError> {
+        let (node, facts) = (self.node, self.facts.clone());
+        self.ask(Command::Ready { node, session, facts }).await.map(drop)
     }
 
     /// Ends the session of this process in order. Said again, after the agents have been seen to, it records what is left

@@ -107,7 +107,7 @@ pub(crate) enum Stage {
     Reading,
     /// It asks how far the log is, and replaces its session of before.
     Catching,
-    /// It has taken up what it holds and starts its session.
+    /// It starts its session.
     Joining,
     /// It works.
     Working(SessionId),
@@ -125,6 +125,8 @@ pub(crate) enum Purpose {
     Configure,
     /// With the moment in which it was asked for.
     StartSession(u64),
+    /// What it held before its session is in good hands.
+    Ready,
     EndSession,
     Tick,
     /// A report on an attempt.

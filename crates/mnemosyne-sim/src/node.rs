@@ -159,6 +159,12 @@ impl Sim {
                     self.session_started(at, *session, *asked_at);
                 }
             }
+            // Who was taken for gone meanwhile hears of it with its next sign of life.
+            Purpose::Ready if matches!(reply, Reply::Refused(_)) => self.coverage.count("not ready in time"),
+            Purpose::Ready => {
+                let checked = s2_joined::check(&self.members[at]);
+                self.check(checked);
+            }
             Purpose::EndSession => self.leave(at),
             Purpose::Tick => {
                 let Some(running) = self.running(at) else { return };
@@ -188,18 +194,11 @@ impl Sim {
         self.ask(at, Command::Configure(settings), Purpose::Configure);
     }
 
-    /// Takes up what it holds from before, and starts its session.
+    /// Starts its session, in which it is granted nothing before it says that it is ready.
     fn join(&mut self, at: usize) {
         let id = self.members[at].id;
-        let slots = u32::try_from(self.scenario.slots).unwrap_or(1);
         let Some(running) = self.running(at) else { return };
         running.stage = Stage::Joining;
-        let orders = running.state.orders_of(id);
-        self.clean_up(at, &orders);
-        for order in &orders {
-            self.take_up(at, order);
-        }
-        let facts = NodeFacts { slots: [1, 1, 1, slots], ..NodeFacts::default() };
         let process = SessionProcess {
             pid: u32::try_from(self.members[at].life).unwrap_or(0),
             start_ticks: self.queue.now(),
@@ -210,7 +209,21 @@ impl Sim {
         let orphan_after = self.scenario.orphan_millis.map(Span::from_millis);
         let opening = Box::new(Opening { process, orphan_after, auto_resume: self.scenario.auto_resume });
         let purpose = Purpose::StartSession(self.queue.now());
-        self.ask(at, Command::OpenSession { node: id, facts, opening }, purpose);
+        self.ask(at, Command::OpenSession { node: id, facts: NodeFacts::default(), opening }, purpose);
+    }
+
+    /// Takes up what it holds from before its session, ends what it does not, and says that it is ready.
+    fn look_around(&mut self, at: usize, session: SessionId) {
+        let id = self.members[at].id;
+        let Some(running) = self.running(at) else { return };
+        let orders = running.state.orders_of(id);
+        self.clean_up(at, &orders);
+        for order in &orders {
+            self.take_up(at, order);
+        }
+        let slots = u32::try_from(self.scenario.slots).unwrap_or(1);
+        let facts = NodeFacts { slots: [1, 1, 1, slots], ..NodeFacts::default() };
+        self.ask(at, Command::Ready { node: id, session, facts }, Purpose::Ready);
     }
 
     /// Ends agents of attempts that the node does not hold any more, before it is granted new ones.
@@ -231,8 +244,7 @@ impl Sim {
         let Some(running) = self.running(at) else { return };
         running.stage = Stage::Working(session);
         running.heard_at = asked_at.max(running.heard_at);
-        let checked = s2_joined::check(&self.members[at]);
-        self.check(checked);
+        self.look_around(at, session);
         self.coverage.count("session started");
         // What it does now and then goes on over all sessions of a process.
         let Some(running) = self.running(at) else { return };

@@ -48,6 +48,20 @@ impl Orchestration {
         Ok(Reply::Done)
     }
 
+    /// A node has looked after what it held before its session. While that lasts it loses nothing but what it is told
+    /// to stop; where it was taken for gone meanwhile, it looks again in another session.
+    pub(crate) fn ready(
+        &mut self,
+        id: NodeId,
+        session: SessionId,
+        facts: &NodeFacts,
+    ) -> Result<Reply, Refusal> {
+        if self.session_of(id) != Some(session) {
+            return Err(Refusal::UnknownSession { node: id });
+        }
+        self.describe_node(id, facts)
+    }
+
     /// A node says what it can run, without starting a session.
     pub(crate) fn describe_node(&mut self, id: NodeId, facts: &NodeFacts) -> Result<Reply, Refusal> {
         self.upsert_node(id, facts)?;

@@ -343,7 +343,11 @@ fn command(dice: &mut Dice, world: &World, number: u64) -> Command {
         }
         93..95 => world.sessions.get(&node).map(|session| {
             let session = *session;
-            match dice.roll(8) {
+            match dice.roll(10) {
+                8.. => {
+                    let facts = NodeFacts { slots: [1, 1, 1, 3], ..NodeFacts::default() };
+                    Command::Ready { node, session, facts }
+                }
                 0 => Command::EndSession { node, session },
                 1 => Command::AbandonSession { node, session },
                 2..4 => Command::Heartbeat { node, session },

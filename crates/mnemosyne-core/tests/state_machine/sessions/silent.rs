@@ -3,8 +3,9 @@
 use super::{HALF_AN_HOUR, OTHER, opening};
 use crate::story::{NODE, Story, item, run, success};
 use mnemosyne_core::command::{Batch, Command};
-use mnemosyne_core::id::{ItemId, NodeId};
+use mnemosyne_core::id::{ItemId, NodeId, SessionId};
 use mnemosyne_core::invariant;
+use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::reply::{Refusal, Reply};
 use mnemosyne_core::session::{SessionEnd, Standing};
@@ -74,6 +75,34 @@ fn a_machine_that_slept_says_with_its_first_entry_that_it_lives() {
     assert_eq!(story.session(session).session.end, SessionEnd::Running);
     story.tick(1);
     assert_eq!(story.session(session).session.end, SessionEnd::Orphaned);
+}
+
+/// Seed 1007313 of the simulator: a node paused while its session was opened, was taken for gone, and opened another one
+/// with what it had lost still running.
+#[test]
+fn a_node_is_granted_nothing_before_it_says_in_its_very_session_that_it_is_ready() {
+    let mut story = Story::new();
+    let ready = |session: SessionId| {
+        let facts = NodeFacts { slots: [1; 4], ..NodeFacts::default() };
+        Command::Ready { node: NODE, session, facts }
+    };
+    let first = story.open(NODE, 1, opening(11, true));
+    let a = story.submit(run("p", vec![item("a", &[])])).item(0);
+    story.start(a);
+    story.tick(HALF_AN_HOUR);
+    assert_eq!((story.session(first).session.end, story.state_of(a)), (SessionEnd::Orphaned, S::Ready));
+
+    let second = story.open(NODE, 0, opening(11, true));
+    story.tick(1);
+    assert_eq!(story.state_of(a), S::Ready, "it may still run there");
+    assert!(matches!(story.refused(ready(first)), Refusal::UnknownSession { .. }));
+    story.tick(HALF_AN_HOUR);
+    assert_eq!(story.session(second).session.end, SessionEnd::Orphaned, "it was not heard of in time");
+    let third = story.open(NODE, 0, opening(11, true));
+    assert!(matches!(story.refused(ready(second)), Refusal::UnknownSession { .. }));
+    assert_eq!(story.state_of(a), S::Ready, "what it found in an earlier session tells nothing of this one");
+    assert_eq!(story.ask(ready(third)), Reply::Done);
+    assert_eq!(story.state_of(a), S::Assigned);
 }
 
 /// A snapshot as it was before there were sections.
