@@ -122,6 +122,8 @@ impl Oracle {
         if let Some(divergence) = output.divergence {
             return Err(Violation::new(c8_hash::NAME, divergence.to_string()));
         }
+        // Runs leave by time, which passes before the commands of an entry: one of these may use such a key again.
+        output.events.iter().for_each(|record| self.keys.event(&record.event));
         for (command, reply) in batch.commands.iter().zip(&output.replies) {
             if let (Command::Submit(submission), Reply::Submitted { run, items, existing }) = (command, reply) {
                 self.submissions.accepted(submission, *run, *items, *existing);
@@ -136,7 +138,6 @@ impl Oracle {
         for record in &output.events {
             *self.counts.entry(record.event.name()).or_default() += 1;
             self.submissions.event(&record.event);
-            self.keys.event(&record.event);
             self.fencing.event(&record.event)?;
             self.completions.event(&record.event)?;
             self.executed.event(&record.event)?;
