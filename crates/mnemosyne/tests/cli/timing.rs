@@ -253,3 +253,19 @@ fn between(from: &Value, to: &Value) -> u64 {
     };
     millis(to).checked_sub(millis(from)).unwrap_or_else(|| panic!("{to} is before {from}"))
 }
+
+#[test]
+fn a_clock_that_was_ahead_is_told_and_time_goes_on_from_there() {
+    let scene = Scene::new();
+    let two_days = Duration::from_secs(2 * 24 * 60 * 60);
+    scene.write("plan.yaml", plan([("a", does(["exit:0"]))]));
+    scene.start(scene.with_clock_ahead(two_days, &["run", "plan.yaml"])).wait().exits(0);
+
+    let status = scene.line("status").exits(0).stdout;
+    assert!(status.lines().any(|line| line.starts_with("log time     1d23h")), "{status}");
+    // What waits for a time does so by the time of the log, which does not stand still for two days.
+    let retried = format!("{}, retry: {{ max_attempts: 2, initial_interval: 10ms }}", does(["exit:1"]));
+    scene.write("plan.yaml", plan([("b", retried)]));
+    scene.line("run plan.yaml").exits(1).says("ahead of the clock of this machine");
+    assert_eq!(scene.outcomes("b").len(), 2);
+}

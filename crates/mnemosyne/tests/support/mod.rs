@@ -6,6 +6,7 @@
 //! something is so, and gives up with a reason.
 
 pub(crate) mod boot;
+pub(crate) mod clock;
 pub(crate) mod disk;
 pub(crate) mod fault;
 pub(crate) mod node;
