@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mnemosyne_consensus::ProposeError;
+use mnemosyne_core::id::SessionId;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -55,19 +56,32 @@ async fn take_part_again(sessions: &SessionManager, reconciler: &Reconciler) -> 
         return Ok(());
     }
     tracing::warn!("the session of this node was taken for gone; it starts another one");
-    take_part(sessions, reconciler, || Ok(())).await
+    let session = join(sessions, reconciler).await?;
+    be_ready(sessions, reconciler, session).await
 }
 
 /// Starts a session and looks after what the node held before, in this order: what it loses from then on ends the session,
-/// too. New work is granted when that is done, and `announce` comes just before.
-pub(crate) async fn take_part<T>(
-    sessions: &SessionManager,
-    reconciler: &Reconciler,
-    announce: impl FnOnce() -> Result<T, NodeError>,
-) -> Result<T, NodeError> {
+/// too.
+pub(crate) async fn join(sessions: &SessionManager, reconciler: &Reconciler) -> Result<SessionId, NodeError> {
     let session = sessions.start_session().await?;
     reconciler.reconcile_and_settle().await?;
-    let announced = announce()?;
-    sessions.ready(session).await?;
-    Ok(announced)
+    Ok(session)
+}
+
+/// Says that new work may be granted. A node that was taken for gone while it joined does so again.
+pub(crate) async fn be_ready(
+    sessions: &SessionManager,
+    reconciler: &Reconciler,
+    mut session: SessionId,
+) -> Result<(), NodeError> {
+    while let Err(error) = sessions.ready(session).await {
+        if !sessions.was_taken_for_gone().await? {
+            return Err(error);
+        }
+        tracing::warn!(
+            "the session of this node was taken for gone before it was ready; it starts another one"
+        );
+        session = join(sessions, reconciler).await?;
+    }
+    Ok(())
 }

@@ -218,8 +218,9 @@ impl Node {
         ask(&proposer, Command::Configure(settings)).await?;
         let socket = match part {
             Part::Worker => {
-                let announce = || announce(&path, node);
-                let socket = checkpoint::take_part(&sessions, &reconciler, announce).await?;
+                let session = checkpoint::join(&sessions, &reconciler).await?;
+                let socket = announce(&path, node)?;
+                checkpoint::be_ready(&sessions, &reconciler, session).await?;
                 tasks.push(tokio::spawn(checkpoint::keep(queue, Arc::clone(&sessions), reconciler, look)));
                 Some(socket)
             }

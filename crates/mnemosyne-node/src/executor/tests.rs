@@ -153,10 +153,10 @@ pub(crate) async fn node_with(
 }
 
 /// Submits one item: a shell that notes its pid in `begun` and those that it works beside in `beside`, waits for the
-/// file `go`, and takes its time when it is told to end.
+/// file `go`, and takes its time when it is told to end: for as long as there is a file `stays`.
 pub(crate) async fn submit(handle: &Handle, dir: &Path) -> RunId {
     let line = "for pid in $(cat begun); do kill -0 $pid && echo $pid >> beside; done; echo $$ >> begun; \
-                trap 'sleep 0.5; exit 1' TERM; while ! test -e go; do sleep 0.02; done";
+                trap 'sleep 0.5; while test -e stays; do sleep 0.02; done; exit 1' TERM; while ! test -e go; do sleep 0.02; done";
     let task = TaskSpec {
         action: Action::Shell(line.to_owned()),
         env: Default::default(),
