@@ -159,11 +159,11 @@ pub enum Command {
         /// The hash after it.
         hash: StateHash,
     },
-    /// A node process has started.
+    /// A node process has started, and is granted work at once.
     OpenSession {
         /// The node.
         node: NodeId,
-        /// What it can run. Without slots nothing is granted before it says that it is ready.
+        /// What it can run.
         facts: NodeFacts,
         /// What it says of itself.
         opening: Box<Opening>,
@@ -218,14 +218,21 @@ pub enum Command {
         /// All attempts of which something runs and which this log has never granted.
         strays: Vec<(ItemId, FencingToken)>,
     },
+    /// A node process has started, and is granted nothing before it is ready.
+    Join {
+        /// The node.
+        node: NodeId,
+        /// What it can run.
+        facts: NodeFacts,
+        /// What it says of itself.
+        opening: Box<Opening>,
+    },
     /// What a node held before its session is in good hands, and work may be granted to it in that session.
     Ready {
         /// The node.
         node: NodeId,
         /// Its session.
         session: SessionId,
-        /// What it can run.
-        facts: NodeFacts,
     },
 }
 

@@ -9,7 +9,7 @@ use crate::role::AgentRole;
 use crate::time::Stamp;
 use crate::work::spec::Demand;
 
-/// What a node can run, as it says of itself when its session starts.
+/// What a node can run, as it says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeFacts {
     /// Attempts it runs at the same time, by [`AgentRole::index`].
@@ -93,12 +93,15 @@ pub(crate) struct Node {
     /// Granted attempts by role. Derived.
     #[serde(skip)]
     pub(crate) used: [u32; 4],
+    /// It still looks after what it held before its session. Has a section of the snapshot.
+    #[serde(skip)]
+    pub(crate) is_joining: bool,
 }
 
 impl Node {
     /// Slots of `role` that could be granted now.
     pub(crate) fn free(&self, role: AgentRole) -> u32 {
-        if self.session.is_none() || self.draining {
+        if self.session.is_none() || self.draining || self.is_joining {
             return 0;
         }
         self.facts.slots[role.index()].saturating_sub(self.used[role.index()])

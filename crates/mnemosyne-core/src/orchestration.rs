@@ -237,7 +237,8 @@ impl Orchestration {
             Command::Import { records } => self.import(records),
             Command::Fork { source, from } => self.fork(source, from),
             Command::StraysFound { node, strays } => Ok(self.strays_found(*node, strays)),
-            Command::Ready { node, session, facts } => self.ready(*node, *session, facts),
+            Command::Join { node, facts, opening } => self.join(*node, facts, opening),
+            Command::Ready { node, session } => self.ready(*node, *session),
         };
         done.unwrap_or_else(Reply::Refused)
     }

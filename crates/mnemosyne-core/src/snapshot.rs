@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::hash::StateHash;
 use crate::id::{FencingToken, NodeId, QuestionId, RunId, SessionId};
@@ -149,12 +149,11 @@ impl Orchestration {
             last_run: head.last_run,
             hash: head.hash,
             totals: head.totals,
-            nodes: head.nodes,
             last_question: head.last_question,
             inbox: head.inbox,
             track_records: head.track_records,
             runs: Pages::default(),
-            ..facts_of(sections)?
+            ..facts_of(sections, head.nodes)?
         };
         state.facts.sessions.complete(&state.facts.nodes);
         for _ in 0..head.runs {
@@ -297,12 +296,19 @@ fn sections_of(facts: &Facts) -> Result<Sections, SnapshotError> {
     put(&mut sections, "sessions", &facts.sessions)?;
     put(&mut sections, "strays", &facts.strays)?;
     put(&mut sections, "retired_lately", &facts.retired_lately)?;
+    let joining = facts.nodes.iter().filter(|(_, node)| node.is_joining);
+    put(&mut sections, "joining", &joining.map(|(id, _)| *id).collect::<BTreeSet<NodeId>>())?;
     Ok(sections)
 }
 
 /// The same read back; all others are as in the beginning.
-fn facts_of(mut sections: Sections) -> Result<Facts, SnapshotError> {
+fn facts_of(mut sections: Sections, mut nodes: BTreeMap<NodeId, Node>) -> Result<Facts, SnapshotError> {
+    for id in take::<BTreeSet<NodeId>>(&mut sections, "joining")? {
+        let node = nodes.get_mut(&id).ok_or_else(|| damaged(format!("{id} joins and is not in it")))?;
+        node.is_joining = true;
+    }
     let facts = Facts {
+        nodes,
         archived_records: take(&mut sections, "archived_records")?,
         sessions: take(&mut sections, "sessions")?,
         strays: take(&mut sections, "strays")?,

@@ -270,6 +270,10 @@ impl NodeEndpoint {
         let image =
             RunImage::read(records.iter().map(|record| &**record)).map_err(|error| error.to_string())?;
         let run = image.run();
+        let tried = image.clone();
+        if let Err(refusal) = self.look(move |state| state.check_image(tried)).await? {
+            return Ok(Answer::Reply(Reply::Refused(refusal)));
+        }
         if !self.look(move |state| state.knows_run(run)).await?
             && let Some(answer) = self.beside_retired(&image).await?
         {

@@ -219,7 +219,14 @@ impl Node {
         let socket = match part {
             Part::Worker => {
                 let session = checkpoint::join(&sessions, &reconciler).await?;
-                let socket = announce(&path, node)?;
+                let socket = match announce(&path, node) {
+                    Ok(socket) => socket,
+                    Err(error) => {
+                        // It has interrupted nothing. Where this cannot be told either, the next one finds it orphaned.
+                        let _ = sessions.end_session("it could not be reached").await;
+                        return Err(error);
+                    }
+                };
                 checkpoint::be_ready(&sessions, &reconciler, session).await?;
                 tasks.push(tokio::spawn(checkpoint::keep(queue, Arc::clone(&sessions), reconciler, look)));
                 Some(socket)

@@ -91,10 +91,8 @@ impl SessionManager {
             orphan_after: Some(self.options.orphan_after),
             auto_resume: self.options.auto_resume,
         };
-        let facts = NodeFacts { slots: [0; 4], ..self.facts.clone() };
-        let (node, opening) = (self.node, Box::new(opening));
-        let Reply::Session { session, .. } = self.ask(Command::OpenSession { node, facts, opening }).await?
-        else {
+        let (node, facts, opening) = (self.node, self.facts.clone(), Box::new(opening));
+        let Reply::Session { session, .. } = self.ask(Command::Join { node, facts, opening }).await? else {
             return Err(NodeError::Stopped);
         };
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
@@ -105,8 +103,7 @@ impl SessionManager {
 
     /// What the node held before its session is in good hands, so new work is granted from now on.
     pub(crate) async fn ready(&self, session: SessionId) -> Result<(), NodeError> {
-        let (node, facts) = (self.node, self.facts.clone());
-        self.ask(Command::Ready { node, session, facts }).await.map(drop)
+        self.ask(Command::Ready { node: self.node, session }).await.map(drop)
     }
 
     /// Ends the session of this process in order. Said again, after the agents have been seen to, it records what is left

@@ -209,7 +209,9 @@ impl Sim {
         let orphan_after = self.scenario.orphan_millis.map(Span::from_millis);
         let opening = Box::new(Opening { process, orphan_after, auto_resume: self.scenario.auto_resume });
         let purpose = Purpose::StartSession(self.queue.now());
-        self.ask(at, Command::OpenSession { node: id, facts: NodeFacts::default(), opening }, purpose);
+        let slots = u32::try_from(self.scenario.slots).unwrap_or(1);
+        let facts = NodeFacts { slots: [1, 1, 1, slots], ..NodeFacts::default() };
+        self.ask(at, Command::Join { node: id, facts, opening }, purpose);
     }
 
     /// Takes up what it holds from before its session, ends what it does not, and says that it is ready.
@@ -221,9 +223,7 @@ impl Sim {
         for order in &orders {
             self.take_up(at, order);
         }
-        let slots = u32::try_from(self.scenario.slots).unwrap_or(1);
-        let facts = NodeFacts { slots: [1, 1, 1, slots], ..NodeFacts::default() };
-        self.ask(at, Command::Ready { node: id, session, facts }, Purpose::Ready);
+        self.ask(at, Command::Ready { node: id, session }, Purpose::Ready);
     }
 
     /// Ends agents of attempts that the node does not hold any more, before it is granted new ones.

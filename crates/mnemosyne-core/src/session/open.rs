@@ -29,7 +29,7 @@ impl Orchestration {
         self.facts.last_session = SessionId(self.facts.last_session.0 + 1);
         let session = self.facts.last_session;
         let node = self.facts.nodes.entry(id).or_default();
-        (node.session, node.session_since) = (Some(session), now);
+        (node.session, node.session_since, node.is_joining) = (Some(session), now, false);
         let opening = opening.cloned().map(bounded);
         self.facts.sessions.open(Session::starting(session, id, opening, now));
         self.emit(Event::SessionStarted { node: id, session });
@@ -48,18 +48,21 @@ impl Orchestration {
         Ok(Reply::Done)
     }
 
-    /// A node has looked after what it held before its session. While that lasts it loses nothing but what it is told
-    /// to stop; where it was taken for gone meanwhile, it looks again in another session.
-    pub(crate) fn ready(
-        &mut self,
-        id: NodeId,
-        session: SessionId,
-        facts: &NodeFacts,
-    ) -> Result<Reply, Refusal> {
-        if self.session_of(id) != Some(session) {
-            return Err(Refusal::UnknownSession { node: id });
+    /// A node process has started, and looks after what the node held before. While its session lasts it loses nothing of
+    /// that but what it is told to stop; where it is taken for gone meanwhile, it looks again in another session.
+    pub(crate) fn join(&mut self, id: NodeId, facts: &NodeFacts, opening: &Opening) -> Result<Reply, Refusal> {
+        let reply = self.open_session(id, facts, Some(opening))?;
+        self.facts.nodes.entry(id).or_default().is_joining = true;
+        Ok(reply)
+    }
+
+    /// It has done so.
+    pub(crate) fn ready(&mut self, id: NodeId, session: SessionId) -> Result<Reply, Refusal> {
+        match self.facts.nodes.get_mut(&id).filter(|node| node.session == Some(session)) {
+            Some(node) => node.is_joining = false,
+            None => return Err(Refusal::UnknownSession { node: id }),
         }
-        self.describe_node(id, facts)
+        Ok(Reply::Done)
     }
 
     /// A node says what it can run, without starting a session.

@@ -9,8 +9,10 @@ use crate::image::RunImage;
 use crate::orchestration::Orchestration;
 use crate::reply::{Imported, Refusal, Reply};
 use crate::time::Stamp;
+use crate::work::import::read;
 use crate::work::item::{EndReason, Item};
 use crate::work::rank;
+use crate::work::review::ReviewRecord;
 use crate::work::run::RunHead;
 use crate::work::spec::{ItemSpec, Need};
 use crate::work::state::ItemState;
@@ -21,7 +23,7 @@ impl Orchestration {
     pub(crate) fn fork(&mut self, source: &ForkSource, from: &[u32]) -> Result<Reply, Refusal> {
         let image = match source {
             ForkSource::Run(run) => self.image(*run).ok_or(Refusal::UnknownRun { run: *run })?,
-            ForkSource::Records(records) => self.read_image(records)?,
+            ForkSource::Records(records) => read(records)?,
         };
         let origin = image.run();
         if let Some(unknown) = from.iter().find(|position| **position >= image.len()) {
@@ -130,6 +132,9 @@ impl<'i> Fork<'i> {
             item.unmet = 0;
             let extra = item.extra_mut();
             extra.outputs = before.extra.as_ref().and_then(|extra| extra.outputs.clone());
+            // Who reviewed it is no item of this run.
+            let reviews = before.extra.iter().flat_map(|extra| extra.reviews.iter().cloned());
+            extra.reviews = reviews.map(|review| ReviewRecord { review: None, ..review }).collect();
             extra.end = Some(EndReason::Reused { item: origin });
         }
         item

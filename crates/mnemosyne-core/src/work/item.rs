@@ -190,7 +190,8 @@ impl Item {
 
     /// Number of executions so far, the present one included.
     pub(crate) fn executions(&self) -> u32 {
-        self.attempts.last().map_or(0, |attempt| attempt.number)
+        // Not that of the last one: what was taken over from another copy keeps its number.
+        self.attempts.iter().map(|attempt| attempt.number).max().unwrap_or(0)
     }
 
     /// What few items have, made if it is missing.

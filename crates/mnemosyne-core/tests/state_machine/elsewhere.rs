@@ -358,6 +358,31 @@ fn two_results_of_one_item_with_equal_tokens_are_both_kept_once() {
 }
 
 #[test]
+fn a_run_of_two_copies_that_failed_in_one_of_them_goes_elsewhere() {
+    let mut ours = Story::with_slots(1);
+    ours.ask(Command::Drain { node: crate::story::NODE, on: true });
+    let spec = with_policy(run("copied", vec![item("a", &[])]), |policy| policy.retry.max_attempts = 3);
+    let a = ours.submit(spec).item(0);
+    let mut theirs = ours.copy();
+    for (story, later, failures) in [(&mut ours, 10, 2), (&mut theirs, 20, 0)] {
+        story.now += later;
+        story.ask(Command::Drain { node: crate::story::NODE, on: false });
+        for _ in 0..failures {
+            story.fail(a);
+            story.now += 1_000_000;
+            story.ask(Command::Tick);
+        }
+        story.succeed(a);
+    }
+    assert_eq!(import(&mut ours, records(&theirs, a.run)).duplicates, 1);
+    let numbers: Vec<u32> =
+        ours.state.detail(a).expect("it is there").history.iter().map(|one| one.attempt).collect();
+    assert_eq!(numbers, [1, 2, 3, 1], "each keeps its own");
+    let image = ours.state.image(a.run).expect("it is there");
+    assert_eq!(ours.state.check_image(image), Ok(()));
+}
+
+#[test]
 fn a_run_that_has_ended_and_left_is_not_taken_in_again() {
     let mut here = Story::with_slots(1);
     let id = here.submit(diamond());

@@ -1,14 +1,16 @@
 //! Items that join a run, and phases.
 
-use mnemosyne_core::command::{Command, Target};
+use mnemosyne_core::command::{Command, ForkSource, Target};
 use mnemosyne_core::event::Event;
-use mnemosyne_core::reply::Refusal;
+use mnemosyne_core::inbox::Decision;
+use mnemosyne_core::node::NodeFacts;
+use mnemosyne_core::reply::{Imported, Refusal, Reply};
 use mnemosyne_core::work::attempt::AttemptResult;
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_core::work::spec::{Condition, Need, Phase, Review, RunSpec};
 use mnemosyne_core::work::state::ItemState as S;
 
-use crate::story::{Story, item, needing, run, submit};
+use crate::story::{NODE, Story, item, needing, run, submit};
 
 /// A plan that may add items before the last one.
 fn planning() -> RunSpec {
@@ -101,7 +103,7 @@ fn further_work_waits_for_approval_and_joins_once() {
     assert_eq!(story.states(run), [S::Waiting, S::Pending]);
     story.restart();
     let question = story.state.questions(1)[0].id;
-    let decision = mnemosyne_core::inbox::Decision::Approve;
+    let decision = Decision::Approve;
     story.ask(Command::Decide { question, decision, text: "".into() });
     assert_eq!(story.states(run), [S::Succeeded, S::Pending, S::Assigned]);
 }
@@ -126,7 +128,7 @@ fn phases_end_in_order_each_once_and_only_by_approval() {
         story.succeed(run.item(position));
         assert_eq!(story.state_of(run.item(position)), S::Waiting);
         let question = story.state.questions(1)[0].id;
-        let decision = mnemosyne_core::inbox::Decision::Approve;
+        let decision = Decision::Approve;
         story.ask(Command::Decide { question, decision, text: "".into() });
         ended.extend(story.last.events.iter().filter_map(|record| match record.event {
             Event::PhaseCompleted { phase, .. } => Some(phase),
@@ -183,4 +185,36 @@ fn a_phase_cannot_be_left_out() {
         let refusal = story.refused(submit(spec));
         assert!(matches!(&refusal, Refusal::Invalid { problem } if problem.contains("phase")), "{refusal}");
     }
+}
+
+#[test]
+fn a_fork_keeps_the_phases_that_ended_and_who_approved_them() {
+    let mut story = Story::with_slots(2);
+    let run = story.submit(phased());
+    for position in 0..3 {
+        story.succeed(run.item(position));
+        let question = story.state.questions(1)[0].id;
+        story.ask(Command::Decide { question, decision: Decision::Approve, text: "".into() });
+    }
+    let reply = story.ask(Command::Fork { source: ForkSource::Run(run), from: vec![2] });
+    let Reply::Imported(Imported { run: fork, .. }) = reply else { panic!("not forked but {reply:?}") };
+    let view = story.state.run_view(fork).expect("it exists");
+    let over: Vec<bool> = view.phases.iter().map(|phase| phase.completed_at.is_some()).collect();
+    assert_eq!(over, [true, true, false]);
+    let image = story.state.image(fork).expect("it is there");
+    assert_eq!(story.state.check_image(image), Ok(()));
+}
+
+#[test]
+fn what_ended_while_its_node_was_away_adds_to_its_run_before_the_node_is_ready() {
+    let mut story = Story::with_slots(1);
+    let run = story.submit(planning());
+    story.start(run.item(0));
+    let facts = NodeFacts { slots: [1; 4], ..NodeFacts::default() };
+    story.ask(Command::Join { node: NODE, facts, opening: Box::default() });
+    story.finish(run.item(0), expanded(children(&["x"])));
+    assert_eq!(story.states(run), [S::Succeeded, S::Pending, S::Ready]);
+    let session = story.state.session_of(NODE).expect("it has one");
+    story.ask(Command::Ready { node: NODE, session });
+    assert_eq!(story.states(run), [S::Succeeded, S::Pending, S::Assigned]);
 }

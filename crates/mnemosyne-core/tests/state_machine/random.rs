@@ -77,7 +77,9 @@ impl World {
                     self.submitted += u64::from(*items);
                 }
                 (
-                    Command::StartSession { node, .. } | Command::OpenSession { node, .. },
+                    Command::StartSession { node, .. }
+                    | Command::OpenSession { node, .. }
+                    | Command::Join { node, .. },
                     Reply::Session { session, .. },
                 ) => {
                     self.sessions.insert(*node, *session);
@@ -336,18 +338,16 @@ fn command(dice: &mut Dice, world: &World, number: u64) -> Command {
         89..93 => {
             let slots = [1, 1, 1, u32::try_from(dice.roll(5)).expect("small")];
             let facts = NodeFacts { slots, ..NodeFacts::default() };
-            Some(match dice.chance(20) {
-                true => Command::StartSession { node, facts },
-                false => Command::OpenSession { node, facts, opening: Box::new(opening(dice)) },
+            Some(match dice.roll(10) {
+                0..2 => Command::StartSession { node, facts },
+                2..5 => Command::Join { node, facts, opening: Box::new(opening(dice)) },
+                _ => Command::OpenSession { node, facts, opening: Box::new(opening(dice)) },
             })
         }
         93..95 => world.sessions.get(&node).map(|session| {
             let session = *session;
             match dice.roll(10) {
-                8.. => {
-                    let facts = NodeFacts { slots: [1, 1, 1, 3], ..NodeFacts::default() };
-                    Command::Ready { node, session, facts }
-                }
+                8.. => Command::Ready { node, session },
                 0 => Command::EndSession { node, session },
                 1 => Command::AbandonSession { node, session },
                 2..4 => Command::Heartbeat { node, session },
@@ -439,6 +439,7 @@ fn elsewhere(seed: u64, origin: &Orchestration, known: &World, now: u64) {
     let mut index = 0;
     for (run, items) in runs {
         let image = origin.image(*run).expect("it is known");
+        assert_eq!(state.check_image(image.clone()), Ok(()), "seed {seed}, run {run}");
         let records: Vec<Box<[u8]>> = image.records().map(Vec::into_boxed_slice).collect();
         let from = vec![u32::try_from(dice.roll(u64::from(*items))).expect("small")];
         let source = match dice.chance(50) {
@@ -461,16 +462,7 @@ fn elsewhere(seed: u64, origin: &Orchestration, known: &World, now: u64) {
                     assert_eq!(nothing, (true, 0, 0, 0), "seed {seed}, run {run}: it says nothing new");
                 }
                 // The key of the run, or of one of its items, is in use by an earlier fork.
-                replies => {
-                    let refusals = replies.iter().filter_map(|reply| match reply {
-                        Reply::Refused(refusal) => Some(refusal.to_string()),
-                        _ => None,
-                    });
-                    let refusals: Vec<String> = refusals.collect();
-                    assert!(!refusals.is_empty(), "seed {seed}, run {run}: {replies:?}");
-                    let whole = refusals.iter().all(|refusal| !refusal.contains("damaged"));
-                    assert!(whole, "seed {seed}, run {run}: {refusals:?}");
-                }
+                replies => assert!(replies.iter().any(|reply| matches!(reply, Reply::Refused(_)))),
             }
             world.learn(&commands, &output);
             world.check_past(&state);

@@ -82,9 +82,14 @@ fn a_machine_that_slept_says_with_its_first_entry_that_it_lives() {
 #[test]
 fn a_node_is_granted_nothing_before_it_says_in_its_very_session_that_it_is_ready() {
     let mut story = Story::new();
-    let ready = |session: SessionId| {
+    let ready = |session: SessionId| Command::Ready { node: NODE, session };
+    let join = |story: &mut Story| {
         let facts = NodeFacts { slots: [1; 4], ..NodeFacts::default() };
-        Command::Ready { node: NODE, session, facts }
+        let opening = Box::new(opening(11, true));
+        match story.ask(Command::Join { node: NODE, facts, opening }) {
+            Reply::Session { session, .. } => session,
+            other => panic!("not opened but {other:?}"),
+        }
     };
     let first = story.open(NODE, 1, opening(11, true));
     let a = story.submit(run("p", vec![item("a", &[])])).item(0);
@@ -92,13 +97,14 @@ fn a_node_is_granted_nothing_before_it_says_in_its_very_session_that_it_is_ready
     story.tick(HALF_AN_HOUR);
     assert_eq!((story.session(first).session.end, story.state_of(a)), (SessionEnd::Orphaned, S::Ready));
 
-    let second = story.open(NODE, 0, opening(11, true));
+    let second = join(&mut story);
     story.tick(1);
     assert_eq!(story.state_of(a), S::Ready, "it may still run there");
     assert!(matches!(story.refused(ready(first)), Refusal::UnknownSession { .. }));
     story.tick(HALF_AN_HOUR);
     assert_eq!(story.session(second).session.end, SessionEnd::Orphaned, "it was not heard of in time");
-    let third = story.open(NODE, 0, opening(11, true));
+    let third = join(&mut story);
+    story.state = invariant::check_restore(&story.state).expect("a snapshot leads back to it");
     assert!(matches!(story.refused(ready(second)), Refusal::UnknownSession { .. }));
     assert_eq!(story.state_of(a), S::Ready, "what it found in an earlier session tells nothing of this one");
     assert_eq!(story.ask(ready(third)), Reply::Done);

@@ -93,7 +93,7 @@ impl Export {
 struct Source<'a> {
     handle: &'a Handle,
     exported: Exported,
-    /// Go on without blobs that are damaged.
+    /// Go on without blobs that are damaged or cannot be read.
     salvage: bool,
 }
 
@@ -162,7 +162,7 @@ impl Source<'_> {
         for hash in &self.exported.blobs {
             match self.handle.blob(*hash).await {
                 Ok(bytes) => writer.put(BLOB, &bytes).map_err(failed)?,
-                Err(CallError::Damaged(why)) if self.salvage => {
+                Err(CallError::Damaged(why) | CallError::Failed(why)) if self.salvage => {
                     writer.put(LOST, hash).map_err(failed)?;
                     lost.push((BlobId::from_bytes(*hash), why));
                 }

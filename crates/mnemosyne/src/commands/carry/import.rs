@@ -102,7 +102,7 @@ async fn still_lost(access: &Access, lost: Vec<BlobId>) -> Result<Vec<String>, F
     for id in lost {
         match access.handle.blob(*id.as_bytes()).await {
             Ok(_) => {}
-            Err(CallError::Damaged(_)) => still.push(id.to_string()),
+            Err(CallError::Damaged(_) | CallError::Failed(_)) => still.push(id.to_string()),
             Err(error) => return Err(error.into()),
         }
     }
