@@ -6,16 +6,32 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mnemosyne_core::image::RecordTag;
-use mnemosyne_persistence::{Archive, DataDir, History, HistoryOptions, Key, StorageBackend, Tag, Tagger};
+use mnemosyne_persistence::{
+    Archive, DataDir, DataDirError, History, HistoryOptions, Key, StorageBackend, Tag, Tagger,
+};
 
 use crate::damage::{content, damage};
 use crate::doctor::{ARCHIVE, HISTORY, compacted, finished, flip, has};
 use crate::support::plan::{does, plan};
 use crate::support::{Scene, wait_until};
 
+/// The data directory, which nobody uses. A program that another test starts in this moment holds what this process has
+/// locked until it has begun.
+fn open(scene: &Scene) -> DataDir {
+    let mut opened = None;
+    wait_until("the data directory to be let go", || {
+        opened = match DataDir::open(&scene.data_dir()) {
+            Err(DataDirError::Locked { .. }) => None,
+            open => Some(open.expect("it is whole")),
+        };
+        opened.is_some()
+    });
+    opened.expect("it was waited for")
+}
+
 /// Changes a history or an archive as nobody does who knows what it is for.
 fn rewrite(scene: &Scene, folder: &str, change: impl FnOnce(&mut History)) {
-    let dir = DataDir::open(&scene.data_dir()).expect("nobody uses it");
+    let dir = open(scene);
     let backend: Arc<dyn StorageBackend> = dir.backend();
     let mut history = History::open(backend, folder, HistoryOptions::default()).expect("it is whole");
     change(&mut history);
@@ -178,7 +194,7 @@ fn what_is_left_of_a_run_that_was_forgotten_is_passed_over() {
     };
     let second = RecordTag::of(&records[2]).expect("a record").run.as_u64();
     let options = HistoryOptions { tagger: Tagger { version: 1, tag }, ..HistoryOptions::default() };
-    let dir = DataDir::open(&scene.data_dir()).expect("nobody uses it");
+    let dir = open(&scene);
     let open = |segment_bytes_max| {
         let backend: Arc<dyn StorageBackend> = dir.backend();
         Archive::open(backend, "archive", HistoryOptions { segment_bytes_max, ..options }).expect("it is whole")
