@@ -1,4 +1,5 @@
-//! S2: a node that says it is ready for work runs nothing but what it holds: what it held when others took it for gone is stopped.
+//! S2: a node that says it is ready for work runs nothing but what it holds: what it held when others took
+//! it for gone is stopped.
 //! Source: docs/guide/sessions.md; `docs/guide/concepts.md`, "reconciliation".
 
 use super::Violation;
