@@ -1,7 +1,7 @@
 //! A node that others have taken for gone while it ran.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mnemosyne_core::command::{Batch, Command};
 use mnemosyne_core::id::{RunId, SessionId};
@@ -11,7 +11,7 @@ use mnemosyne_core::view::ItemDetail;
 use mnemosyne_core::work::attempt::{Cause, Outcome};
 use mnemosyne_core::work::state::ItemState;
 
-use crate::executor::tests::{begun, node_with, submit, wait};
+use crate::executor::tests::{A_MINUTE, begun, node_with, submit, wait};
 use crate::{Node, PersistenceOptions, StopKind};
 
 const ORPHAN_AFTER: Span = Span::from_secs(30 * 60);
@@ -57,9 +57,9 @@ async fn a_node_that_is_taken_for_gone_while_it_joins_joins_again_and_is_granted
     take_for_gone(&node).await;
     std::fs::remove_file(dir.path().join("stays")).expect("it is there");
 
-    let again = |detail: &ItemDetail| detail.history.len() > 1 && detail.item.state == ItemState::Running;
-    let detail = wait(&node.handle(), run, again).await;
+    let detail = wait(&node.handle(), run, |detail| detail.history.len() > 1).await;
     assert_eq!(detail.history[1].session, SessionId(3), "nothing was granted in the second session");
+    wait(&node.handle(), run, |detail| detail.item.state == ItemState::Running).await;
     let expected = [(3, SessionEnd::Running), (2, SessionEnd::Orphaned), (1, SessionEnd::Orphaned)];
     assert_eq!(ends(&node).await, expected.map(|(id, end)| (SessionId(id), end)));
     until(|| begun(dir.path()).len() == 2).await;
@@ -95,7 +95,7 @@ async fn a_node_that_was_taken_for_gone_stops_what_it_lost_and_starts_another_se
 async fn until(is_so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "waited for a minute in vain");
+        assert!(begun.elapsed() < A_MINUTE, "waited for a minute in vain");
         tokio::task::yield_now().await;
     }
 }

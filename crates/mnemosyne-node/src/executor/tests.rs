@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -22,6 +23,9 @@ use crate::{
     Ended, Node, Options, Part, PersistenceOptions, ProcessOptions, Report, Runner, Stop, StopKind, Stores,
     StoresOptions, Work,
 };
+
+/// How long a test waits for what must come.
+pub(crate) const A_MINUTE: Duration = Duration::from_secs(60);
 
 /// Panics as soon as the process of an attempt works: at first, or each time. One that is taken up again before its shim
 /// has claimed it would not begin.
@@ -153,10 +157,12 @@ pub(crate) async fn node_with(
 }
 
 /// Submits one item: a shell that notes its pid in `begun` and those that it works beside in `beside`, waits for the
-/// file `go`, and takes its time when it is told to end: for as long as there is a file `stays`.
+/// file `go`, for as long as there is the folder, and takes its time when it is told to end: for as long as there is a
+/// file `stays`.
 pub(crate) async fn submit(handle: &Handle, dir: &Path) -> RunId {
     let line = "for pid in $(cat begun); do kill -0 $pid && echo $pid >> beside; done; echo $$ >> begun; \
-                trap 'sleep 0.5; while test -e stays; do sleep 0.02; done; exit 1' TERM; while ! test -e go; do sleep 0.02; done";
+                trap 'sleep 0.5; while test -e stays; do sleep 0.02; done; exit 1' TERM; \
+                while test -e begun && ! test -e go; do sleep 0.02; done";
     let task = TaskSpec {
         action: Action::Shell(line.to_owned()),
         env: Default::default(),
@@ -189,13 +195,18 @@ pub(crate) async fn submit(handle: &Handle, dir: &Path) -> RunId {
 
 /// Waits until the item is as wanted.
 pub(crate) async fn wait(handle: &Handle, run: RunId, wanted: impl Fn(&ItemDetail) -> bool) -> ItemDetail {
+    let begun = Instant::now();
     loop {
         let seq = handle.latest_event();
         let detail = handle.item(run.item(0)).await.expect("there is such an item");
         if wanted(&detail) {
             return detail;
         }
-        handle.wait_event(seq).await.expect("the node lives");
+        let left = A_MINUTE.saturating_sub(begun.elapsed());
+        match tokio::time::timeout(left, handle.wait_event(seq)).await {
+            Ok(event) => event.expect("the node lives"),
+            Err(_) => panic!("waited for a minute in vain: {detail:#?}"),
+        };
     }
 }
 

@@ -110,6 +110,24 @@ fn a_node_that_is_asked_to_end_hands_over_what_is_left() {
 }
 
 #[test]
+fn a_start_that_cannot_say_where_it_is_reached_ends_its_session() {
+    let scene = Scene::new();
+    drop(at_work(&scene, &["a"]));
+    let in_the_way = scene.data_dir().join("node.json");
+    std::fs::remove_file(&in_the_way).expect("the node was killed");
+    std::fs::create_dir_all(in_the_way.join("folder")).expect("the folder can be written");
+    scene.line("up").exits(5).says("write node.json");
+    std::fs::remove_dir_all(in_the_way).expect("it is there");
+    assert_eq!(states(&scene), ["s2 ended", "s1 orphaned"]);
+    assert_eq!(session(&scene, "s2")["handover"], "it could not be reached");
+
+    let _node = scene.up();
+    scene.touch("go");
+    scene.wait_state("a", "succeeded");
+    assert_eq!((scene.lines("begun").len(), scene.show("a")["attempts"].clone()), (1, 1.into()));
+}
+
+#[test]
 fn what_a_crash_interrupted_waits_for_a_human_where_the_settings_say_so() {
     let scene = Scene::new();
     scene.write("mnemosyne.toml", "[orchestration.persistence]\nauto_resume = false\n");
