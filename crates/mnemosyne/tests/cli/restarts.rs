@@ -10,7 +10,7 @@ use crate::support::{Scene, wait_until};
 
 #[test]
 fn a_workflow_outlives_every_kind_of_restart() {
-    a_workflow_outlives(90, 20);
+    a_workflow_outlives(180, 36);
 }
 
 #[test]
