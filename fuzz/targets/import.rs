@@ -7,9 +7,13 @@
 
 use libfuzzer_sys::fuzz_target;
 use mnemosyne_core::command::{Command, ForkSource, Target};
+use mnemosyne_core::id::NodeId;
 use mnemosyne_core::image::{RunImage, RunSummary, context_of};
+use mnemosyne_core::inbox::{Ask, Decision};
 use mnemosyne_core::invariant;
 use mnemosyne_core::orchestration::Orchestration;
+use mnemosyne_core::view::Order;
+use mnemosyne_core::work::attempt::{AttemptResult, Cause, Fault};
 use mnemosyne_core::work::payload::Payload;
 use mnemosyne_fuzz::{apply, machine};
 
@@ -17,6 +21,8 @@ use mnemosyne_fuzz::{apply, machine};
 const RECORD: u8 = 1;
 /// Most items of a run that is looked at one by one.
 const ITEMS_MAX: u32 = 64;
+/// How often what is granted comes to an end.
+const ROUNDS: u64 = 8;
 
 fuzz_target!(|bytes: &[u8]| {
     let records: Vec<Box<[u8]>> = mnemosyne_persistence::fuzzing::parts(bytes)
@@ -69,12 +75,36 @@ fn look_at(image: &RunImage) {
     }
 }
 
-/// Time passes, and a user changes his mind.
+/// Its items come to an end, in all the ways there are; time passes, and a user changes his mind.
 fn go_on(state: &mut Orchestration, image: &RunImage) {
     let run = image.run();
     apply(state, 10_000, vec![Command::Tick]);
+    for round in 0..ROUNDS {
+        work(state, round);
+    }
     apply(state, 1_000_000, vec![Command::Pause { target: Target::Run(run) }, Command::Tick]);
     apply(state, 2_000_000, vec![Command::Resume { target: Target::Run(run) }, Command::Tick]);
     apply(state, 3_000_000, vec![Command::Retry { target: Target::Run(run) }]);
     apply(state, 4_000_000, vec![Command::Cancel { target: Target::Run(run), reason: "enough".into() }]);
+}
+
+/// What is granted ends and what was asked is answered, each time otherwise.
+fn work(state: &mut Orchestration, round: u64) {
+    let ended = state.orders_of(NodeId(1)).into_iter().flat_map(|Order { item, token, .. }| {
+        let result = match round % 4 {
+            0 => AttemptResult::Failed { fault: Fault::ExitCode(1), message: "no".into() },
+            1 => AttemptResult::Succeeded { outputs: None },
+            2 => AttemptResult::Requeue { cause: Cause::Throttled, message: "later".into(), after: None },
+            _ => AttemptResult::Blocked(Box::new(Ask::default())),
+        };
+        [Command::Started { item, token }, Command::Finished { item, token, result, report: None }]
+    });
+    let decision = [Decision::Approve, Decision::Answer, Decision::Reject][round as usize % 3];
+    let decided = state.questions(ITEMS_MAX as usize).into_iter().map(|question| Command::Decide {
+        question: question.id,
+        decision,
+        text: "so".into(),
+    });
+    let commands = ended.chain(decided).collect();
+    apply(state, 20_000 + round * 100_000, commands);
 }

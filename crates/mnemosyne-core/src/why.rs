@@ -39,6 +39,8 @@ pub enum Why {
     NoNode,
     /// Every node that runs is draining.
     Draining,
+    /// Every node that runs and could serve it still looks after what it held before.
+    Joining,
     /// No running node can serve it.
     NoCapableNode { needs: String },
     /// Every slot that could serve it is in use; so many items go first.
@@ -206,7 +208,11 @@ impl Orchestration {
         if serving.peek().is_none() {
             return Why::NoCapableNode { needs: words(&class.demand) };
         }
-        let (used, slots) = serving.fold((0_u32, 0_u32), |(used, slots), node| {
+        let mut granted_to = serving.filter(|node| !node.is_joining).peekable();
+        if granted_to.peek().is_none() {
+            return Why::Joining;
+        }
+        let (used, slots) = granted_to.fold((0_u32, 0_u32), |(used, slots), node| {
             (used + node.used[role.index()], slots.saturating_add(node.facts.slots[role.index()]))
         });
         let ahead = if count_ahead {
@@ -265,6 +271,9 @@ impl fmt::Display for Why {
                 }
             }
             Self::Draining => f.write_str("waits for a node: every one that runs drains and takes nothing new"),
+            Self::Joining => f.write_str(
+                "waits for a node: every one that could run it still looks after what it held before",
+            ),
             Self::GroupLimit { group, max_parallel } => {
                 write!(f, "waits, because {group} runs as many as it may (max_parallel {max_parallel})")
             }

@@ -91,13 +91,15 @@ impl SessionManager {
             orphan_after: Some(self.options.orphan_after),
             auto_resume: self.options.auto_resume,
         };
+        // A sign of life is due as long after the session was asked for: what the log says of it is not later.
+        let asked_at = self.clock.now();
         let (node, facts, opening) = (self.node, self.facts.clone(), Box::new(opening));
         let Reply::Session { session, .. } = self.ask(Command::Join { node, facts, opening }).await? else {
             return Err(NodeError::Stopped);
         };
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
         let every = self.options.checkpoint_interval;
-        self.proposer.pulse().start(self.node, session, every, self.clock.now());
+        self.proposer.pulse().start(self.node, session, every, asked_at);
         Ok(session)
     }
 
@@ -115,10 +117,14 @@ impl SessionManager {
         self.proposer.request(command).await.map(drop)
     }
 
-    /// No session is started from now on.
+    /// No session is started from now on. One that waits for room on the disk is not waited for.
     pub(crate) async fn begin_to_end(&self) {
         self.ending.store(true, Ordering::SeqCst);
-        drop(self.starting.lock().await);
+        let mut is_full = self.proposer.room().is_full();
+        tokio::select! {
+            _started = self.starting.lock() => {}
+            Ok(_) = is_full.wait_for(|is_full| *is_full) => {}
+        }
     }
 
     /// Whether this process has been asked to end.

@@ -16,6 +16,10 @@ pub(super) fn check(state: &Orchestration) -> Result<(), Violation> {
             let what = format!("{id} spent {} of {allowed} attempts in {executed} executions", item.spent);
             return Err(violation("Q9 (attempts are bounded and recorded)", what));
         }
+        if !item.state.is_terminal() && item.spent >= allowed {
+            let what = format!("{id} has not ended and has spent all of its {allowed} attempts");
+            return Err(violation("Q9 (attempts are bounded and recorded)", what));
+        }
         let ran = matches!(item.state, ItemState::Running | ItemState::Assigned);
         if ran && executed == 0 {
             return Err(violation(

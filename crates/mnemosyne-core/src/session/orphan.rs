@@ -28,8 +28,10 @@ impl Orchestration {
     pub(super) fn orphan(&mut self, id: NodeId, session: SessionId, holds: bool) {
         self.end_of_session(id, session, SessionEnd::Orphaned);
         let left = self.left_by(id);
+        // One that was not ready has begun nothing; what those before it hold stays held.
+        let was_ready = self.facts.nodes.get(&id).is_none_or(|node| !node.is_joining);
         if let Some(session) = self.facts.sessions.get_mut(id, session) {
-            session.holds = holds && left.running + left.assigned > 0;
+            session.holds = holds && was_ready && left.running + left.assigned > 0;
             session.left = Some(left);
         }
         self.emit(Event::SessionOrphaned { node: id, session });

@@ -12,7 +12,7 @@ use crate::work::state::ItemState;
 use crate::work::validate::{bound, graph_of, invalid};
 
 /// How many items up the line may have been added by others.
-const DEPTH_MAX: u8 = 4;
+pub(super) const DEPTH_MAX: u8 = 4;
 
 impl Orchestration {
     /// Whether an item may add `children` to its run.

@@ -11,6 +11,7 @@ use crate::orchestration::Orchestration;
 use crate::reply::{Imported, Refusal, Reply};
 use crate::time::Stamp;
 use crate::work::attempt::{Cause, Outcome};
+use crate::work::extend::DEPTH_MAX;
 use crate::work::item::{Item, ItemRef};
 use crate::work::run::{Run, RunHead};
 use crate::work::spec::{ItemSpec, Phase, RunSpec};
@@ -19,6 +20,8 @@ use crate::work::validate::invalid;
 
 /// What is given out here follows what came from elsewhere, and there must always be a next number.
 const NUMBER_MAX: u64 = 1 << 62;
+/// The same for what is counted with each item.
+const COUNT_MAX: u32 = 1 << 30;
 
 impl Orchestration {
     /// Takes in a run that another data directory has given out. One that is known here is merged.
@@ -48,6 +51,19 @@ impl Orchestration {
         let mut trial = Self::new();
         (trial.facts.settings, trial.facts.now) = (self.facts.settings.clone(), self.facts.now);
         let RunImage { head, items, questions, .. } = image;
+        for (position, item) in (0_u32..).zip(items.iter()) {
+            let id = head.id.item(position);
+            let (reviews, depth) =
+                item.extra.as_ref().map_or((0, 0), |extra| (extra.reviews_requested, extra.depth));
+            if item.executions().max(reviews) > COUNT_MAX {
+                return Err(invalid(format!("no log counts as many attempts or reviews as {id} has")));
+            }
+            if depth > DEPTH_MAX {
+                return Err(invalid(format!(
+                    "{id} is {depth} plans deep, and no deeper ones than {DEPTH_MAX} are taken"
+                )));
+            }
+        }
         trial.take_in(head, items.iter().cloned().collect(), &questions)?;
         invariant::check(&trial)
             .map_err(|violation| invalid(format!("the record of the run is damaged: {violation}")))
@@ -361,11 +377,21 @@ mod tests {
         let (there, run) = at_work();
         let mut image = there.image(run).expect("it is there");
         assert_eq!(Orchestration::new().check_image(image.clone()), Ok(()));
-        let mut items: Vec<Item> = image.items.iter().cloned().collect();
-        items[0].spent = 43;
-        image.items = items.into_iter().collect();
-        let refused = Orchestration::new().check_image(image).expect_err("it allows one attempt");
-        assert!(refused.to_string().contains("spent 43 of 1 attempts"), "{refused}");
+        let whole: Vec<Item> = image.items.iter().cloned().collect();
+        let cases: [(fn(&mut Item), &str); 5] = [
+            (|item| item.spent = 43, "spent 43 of 1 attempts"),
+            (|item| item.spent = 1, "has not ended and has spent all of its 1 attempts"),
+            (|item| item.attempts[0].number = u32::MAX, "no log counts as many attempts"),
+            (|item| item.extra_mut().reviews_requested = u32::MAX, "no log counts as many attempts or reviews"),
+            (|item| item.extra_mut().depth = 255, "is 255 plans deep, and no deeper ones than 4"),
+        ];
+        for (damage, expected) in cases {
+            let mut items = whole.clone();
+            damage(&mut items[0]);
+            image.items = items.into_iter().collect();
+            let refused = Orchestration::new().check_image(image.clone()).expect_err("no log can have made it");
+            assert!(refused.to_string().contains(expected), "{refused}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::reply::{Refusal, Reply};
 use mnemosyne_core::session::{Left, Opening, SessionEnd, SessionProcess, SessionView, Standing};
 use mnemosyne_core::time::{Span, Stamp};
+use mnemosyne_core::why::Why;
 use mnemosyne_core::work::attempt::{Cause, Outcome};
 use mnemosyne_core::work::state::ItemState as S;
 
@@ -27,6 +28,15 @@ impl Story {
     fn open(&mut self, node: NodeId, slots: u32, opening: Opening) -> SessionId {
         let facts = NodeFacts { slots: [1, 1, 1, slots], ..NodeFacts::default() };
         match self.ask(Command::OpenSession { node, facts, opening: Box::new(opening) }) {
+            Reply::Session { session, .. } => session,
+            other => panic!("not opened but {other:?}"),
+        }
+    }
+
+    /// Starts a session that is not ready yet.
+    fn join(&mut self, opening: Opening) -> SessionId {
+        let facts = NodeFacts { slots: [1; 4], ..NodeFacts::default() };
+        match self.ask(Command::Join { node: NODE, facts, opening: Box::new(opening) }) {
             Reply::Session { session, .. } => session,
             other => panic!("not opened but {other:?}"),
         }
@@ -98,6 +108,31 @@ fn a_session_that_ends_says_which_questions_are_open() {
     story.ask(Command::CloseSession { node: NODE, session, note: "asked to end".into() });
     let left = Left { running: 1, questions: 1, ..Left::default() };
     assert_eq!(story.session(session).session.left, Some(left), "one of them is decided");
+}
+
+#[test]
+fn a_session_that_was_never_ready_holds_nothing() {
+    let mut story = Story::new();
+    let first = story.open(NODE, 1, opening(11, false));
+    let a = story.submit(run("p", vec![item("a", &[])])).item(0);
+    story.start(a);
+    story.ask(Command::CloseSession { node: NODE, session: first, note: "agents go on".into() });
+    let second = story.join(opening(12, false));
+    let third = story.join(opening(13, false));
+    let left = story.session(second).session.left;
+    assert_eq!(left, Some(Left { running: 1, ..Left::default() }));
+    assert!(!story.session(second).session.holds, "it has begun nothing");
+    story.finish(a, interrupted());
+    assert_eq!(story.state_of(a), S::Ready);
+
+    // What one before it holds stays held by that one.
+    story.ask(Command::Ready { node: NODE, session: third });
+    story.start(a);
+    story.join(opening(14, false));
+    story.join(opening(15, false));
+    story.finish(a, interrupted());
+    assert_eq!(story.state_of(a), S::Paused);
+    assert_eq!(story.state.why(a).expect("it exists"), Why::Orphaned { session: third });
 }
 
 #[test]

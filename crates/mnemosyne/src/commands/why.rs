@@ -26,7 +26,9 @@ impl Why {
         let item = ids::item(handle, &self.item).await?;
         let why = match handle.why(item).await? {
             // What is on disk still knows the slots of a node that is gone.
-            Reason::NoSlot { .. } | Reason::NoCapableNode { .. } | Reason::Draining if !view.live => {
+            Reason::NoSlot { .. } | Reason::NoCapableNode { .. } | Reason::Draining | Reason::Joining
+                if !view.live =>
+            {
                 Reason::NoNode
             }
             why => why,

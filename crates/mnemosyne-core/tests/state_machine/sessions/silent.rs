@@ -5,11 +5,11 @@ use crate::story::{NODE, Story, item, run, success};
 use mnemosyne_core::command::{Batch, Command};
 use mnemosyne_core::id::{ItemId, NodeId, SessionId};
 use mnemosyne_core::invariant;
-use mnemosyne_core::node::NodeFacts;
 use mnemosyne_core::orchestration::Orchestration;
 use mnemosyne_core::reply::{Refusal, Reply};
 use mnemosyne_core::session::{SessionEnd, Standing};
 use mnemosyne_core::time::Stamp;
+use mnemosyne_core::why::Why;
 use mnemosyne_core::work::attempt::{Cause, Outcome};
 use mnemosyne_core::work::state::ItemState as S;
 
@@ -83,27 +83,20 @@ fn a_machine_that_slept_says_with_its_first_entry_that_it_lives() {
 fn a_node_is_granted_nothing_before_it_says_in_its_very_session_that_it_is_ready() {
     let mut story = Story::new();
     let ready = |session: SessionId| Command::Ready { node: NODE, session };
-    let join = |story: &mut Story| {
-        let facts = NodeFacts { slots: [1; 4], ..NodeFacts::default() };
-        let opening = Box::new(opening(11, true));
-        match story.ask(Command::Join { node: NODE, facts, opening }) {
-            Reply::Session { session, .. } => session,
-            other => panic!("not opened but {other:?}"),
-        }
-    };
     let first = story.open(NODE, 1, opening(11, true));
     let a = story.submit(run("p", vec![item("a", &[])])).item(0);
     story.start(a);
     story.tick(HALF_AN_HOUR);
     assert_eq!((story.session(first).session.end, story.state_of(a)), (SessionEnd::Orphaned, S::Ready));
 
-    let second = join(&mut story);
+    let second = story.join(opening(11, true));
     story.tick(1);
     assert_eq!(story.state_of(a), S::Ready, "it may still run there");
+    assert_eq!(story.state.why(a).expect("it exists"), Why::Joining);
     assert!(matches!(story.refused(ready(first)), Refusal::UnknownSession { .. }));
     story.tick(HALF_AN_HOUR);
     assert_eq!(story.session(second).session.end, SessionEnd::Orphaned, "it was not heard of in time");
-    let third = join(&mut story);
+    let third = story.join(opening(11, true));
     story.state = invariant::check_restore(&story.state).expect("a snapshot leads back to it");
     assert!(matches!(story.refused(ready(second)), Refusal::UnknownSession { .. }));
     assert_eq!(story.state_of(a), S::Ready, "what it found in an earlier session tells nothing of this one");
