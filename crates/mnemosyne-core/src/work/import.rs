@@ -374,11 +374,12 @@ mod tests {
 
     #[test]
     fn a_run_that_no_log_can_have_made_is_told_before_it_is_taken_in() {
+        type Damage = fn(&mut Item);
         let (there, run) = at_work();
         let mut image = there.image(run).expect("it is there");
         assert_eq!(Orchestration::new().check_image(image.clone()), Ok(()));
         let whole: Vec<Item> = image.items.iter().cloned().collect();
-        let cases: [(fn(&mut Item), &str); 5] = [
+        let cases: [(Damage, &str); 5] = [
             (|item| item.spent = 43, "spent 43 of 1 attempts"),
             (|item| item.spent = 1, "has not ended and has spent all of its 1 attempts"),
             (|item| item.attempts[0].number = u32::MAX, "no log counts as many attempts"),
