@@ -228,13 +228,13 @@ impl RunImage {
     /// A state that has this run, which has left another one, and nothing else, to be looked at like any other.
     ///
     /// # Errors
-    /// When some item is at work, which is never so in a run that has left.
+    /// When some item has not ended, which is never so in a run that has left.
     pub fn into_state(self) -> Result<Orchestration, ImageError> {
-        if let Some(position) =
-            (0_u32..).zip(self.items.iter()).find_map(|(at, item)| item.granted().map(|_| at))
+        if let Some((position, open)) =
+            (0_u32..).zip(self.items.iter()).find(|(_, item)| !item.state.is_terminal())
         {
-            let item = self.head.id.item(position);
-            return Err(ImageError::Damaged(format!("item {item} is at work, but its run has left")));
+            let (item, state) = (self.head.id.item(position), open.state.as_str());
+            return Err(ImageError::Damaged(format!("item {item} is {state}, but its run has left")));
         }
         let mut state = Orchestration::new();
         state.facts.now = self.at;

@@ -368,8 +368,8 @@ mod tests {
     fn what_is_at_work_is_never_taken_for_a_run_that_has_left() {
         let (there, run) = at_work();
         let image = there.image(run).expect("it is there");
-        let refused = image.into_state().expect_err("its item is at work");
-        assert!(refused.to_string().contains(&format!("item {} is at work", run.item(0))), "{refused}");
+        let refused = image.into_state().expect_err("its item has not ended");
+        assert!(refused.to_string().contains(&format!("item {} is assigned", run.item(0))), "{refused}");
     }
 
     #[test]
